@@ -1,0 +1,2 @@
+/** @file The library's front door: the functions that most programs need. */
+export * from "./util/index.ts";
