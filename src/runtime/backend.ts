@@ -1,0 +1,45 @@
+/** @file What a backend promises: compile a program, run it, keep tensors between runs. It knows nothing about ONNX Runtime or about models. */
+import type { Graph } from "../graph/index.ts";
+import type { DType, HostTensor } from "../util/index.ts";
+
+/** A tensor that stays with the backend between runs (weights, key/value caches); feed it like any other. */
+export interface Resident {
+  readonly id: number;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
+export type Feed = HostTensor | Resident;
+
+/** Copies an output's rows into a resident tensor instead of returning them. */
+export interface Store {
+  readonly output: string;
+  readonly into: Resident;
+  /** Both tensors agree in every axis but this one. */
+  readonly axis: number;
+  /** First index along `axis` for each entry of the leading axis (one per batch row). */
+  readonly offsets: readonly number[];
+}
+
+export interface RunOptions {
+  /** Outputs that stay with the backend; they come back as `Resident`. */
+  readonly keep?: readonly string[];
+  readonly store?: readonly Store[];
+}
+
+/** A compiled program. */
+export interface Executable {
+  /** Runs it; outputs that were neither kept nor stored come back as host tensors. */
+  run(feeds: Readonly<Record<string, Feed>>, options?: RunOptions): Promise<Record<string, Feed>>;
+  dispose(): Promise<void>;
+}
+
+export interface Backend {
+  readonly name: string;
+  compile(graph: Graph): Promise<Executable>;
+  upload(tensor: HostTensor): Promise<Resident>;
+  download(resident: Resident): Promise<HostTensor>;
+  release(resident: Resident): Promise<void>;
+  /** Frees everything; a backend that is disposed leaves no thread and no timer behind. */
+  dispose(): Promise<void>;
+}
