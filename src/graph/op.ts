@@ -1,0 +1,107 @@
+/** @file Symbolic tensors and the contract of an op: one record that says everything about it. It knows no particular op. */
+import type { DType, HostTensor, TypedArray } from "../util/index.ts";
+
+/** Every op there is; `ops/index.ts` holds one record for each, and a missing one does not compile. */
+export type OpName =
+  | "input"
+  | "weight"
+  | "constant"
+  | "reshape"
+  | "transpose"
+  | "slice"
+  | "pad"
+  | "concat"
+  | "sum"
+  | "broadcast"
+  | "max"
+  | "add"
+  | "subtract"
+  | "multiply"
+  | "divide"
+  | "negate"
+  | "exp"
+  | "log"
+  | "sqrt"
+  | "reciprocal"
+  | "sigmoid"
+  | "tanh"
+  | "erf"
+  | "silu"
+  | "equal"
+  | "and"
+  | "where"
+  | "cast"
+  | "matmul"
+  | "softmax"
+  | "rms-norm"
+  | "rotary"
+  | "gather"
+  | "scatter-add"
+  | "pick"
+  | "place"
+  | "with-gradient"
+  | "checkpoint"
+  | "after";
+
+/** dtype and static shape: all that a consumer of a tensor may depend on. */
+export interface TensorType {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
+/** A value in a graph: its type, the op that makes it, and what from. */
+export interface Tensor<A = unknown> extends TensorType {
+  readonly op: Op<A>;
+  readonly inputs: readonly Tensor[];
+  readonly attributes: A;
+}
+
+/** Where a stored tensor's bytes are: little-endian, row-major, `offset` bytes into the file at `path`. */
+export interface WeightLocation extends TensorType {
+  readonly path: string;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** An ONNX attribute; the key says its kind, because a number alone does not. */
+export type OnnxAttribute = { int: number } | { float: number } | { ints: readonly number[] } | { text: string };
+
+/** What a record lowers itself with; the emitter on floor 2 implements it. Strings are names of ONNX values. */
+export interface Lowering {
+  readonly device: "cpu" | "webgpu" | "cuda";
+  /** Adds one ONNX node with one output; `domain` "" is the standard one. */
+  emit(type: string, inputs: readonly string[], attributes?: Readonly<Record<string, OnnxAttribute>>, domain?: string): string;
+  constant(tensor: HostTensor): string;
+  input(name: string, type: TensorType): string;
+  weight(name: string, location: WeightLocation): string;
+  /** A float32 [1] that is 0 at run time and that no optimiser can know to be 0. */
+  zero(): string;
+}
+
+export interface Op<A = unknown> {
+  readonly name: OpName;
+  /** The result's type; throws `shape-mismatch` that names both shapes. */
+  infer(inputs: readonly TensorType[], attributes: A): TensorType;
+  /** The gradient of each input, given the gradient of the result; undefined where there is none. */
+  grad(node: Tensor<A>, dy: Tensor): readonly (Tensor | undefined)[];
+  onnx(lowering: Lowering, inputs: readonly string[], node: Tensor<A>): string;
+  /** The result in plain TypeScript, for tests. */
+  reference(inputs: readonly HostTensor[], node: Tensor<A>): TypedArray;
+  /** The same value with `addend` added in the same pass, for ops that can (matrix products). */
+  accumulate?(node: Tensor<A>, addend: Tensor): Tensor | undefined;
+}
+
+/** Makes a tensor: the only way that one comes to be. */
+export const node = <A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): Tensor => {
+  const { dtype, shape } = op.infer(inputs, attributes);
+  return { op, inputs, attributes, dtype, shape };
+};
+
+/** `[2, 3]` as people write it. */
+export const shapeText = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
+
+export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((size, axis) => size === b[axis]);
+
+/** Ops without a gradient of their own, such as leaves and comparisons. */
+export const noGradient = (): readonly undefined[] => [];

@@ -1,0 +1,99 @@
+/** @file Ops about when and how rather than what: gradients given by hand, recomputation, and order of execution. */
+import { LowrankError } from "../../util/index.ts";
+import { pullback } from "../grad.ts";
+import { node, type Op, type Tensor } from "../op.ts";
+import { topological } from "../walk.ts";
+import { multiply } from "./elementwise.ts";
+import { int64s } from "./movement.ts";
+
+interface GradientByHand {
+  /** How many of the inputs after the value get a gradient; the rest are saved values. */
+  readonly count: number;
+  readonly rule: (dy: Tensor, sources: readonly Tensor[], saved: readonly Tensor[]) => readonly Tensor[];
+}
+
+const withGradientOp: Op<GradientByHand> = {
+  name: "with-gradient",
+  infer: ([value]) => value,
+  grad: ({ inputs: [, ...rest], attributes: { count, rule } }, dy) => {
+    return [undefined, ...rule(dy, rest.slice(0, count), rest.slice(count))];
+  },
+  onnx: (_, [value]) => value,
+  reference: ([value]) => value.data,
+};
+
+/**
+ * `value`, whose gradient with respect to `sources` is given by `rule` instead of by the ops that made it.
+ * `saved` are values of the forward pass that the rule uses; passing them here lets a recomputation replace them.
+ */
+export const withGradient = (value: Tensor, sources: readonly Tensor[], saved: readonly Tensor[], rule: GradientByHand["rule"]): Tensor =>
+  node(withGradientOp, [value, ...sources, ...saved], { count: sources.length, rule });
+
+/**
+ * A scalar whose gradients are computed along with it, in the forward pass, so that what they are made of can be freed at once.
+ * The gradients wait for the scalar, because the runtime would otherwise leave it for last and keep its inputs alive.
+ */
+export const withEagerGradient = (loss: Tensor, sources: readonly Tensor[], given: readonly Tensor[]): Tensor =>
+  withGradient(
+    loss,
+    sources,
+    given.map((gradient) => after(gradient, loss)),
+    (dy, _, saved) => saved.map((gradient) => multiply(gradient, dy)),
+  );
+
+const rebuild = (value: Tensor, replacements: ReadonlyMap<Tensor, Tensor>): Tensor => {
+  const copies = new Map(replacements);
+  for (const tensor of topological([value], new Set(replacements.keys()))) {
+    if (copies.has(tensor) || !tensor.inputs.some((input) => copies.get(input) !== undefined && copies.get(input) !== input)) continue;
+    copies.set(
+      tensor,
+      node(
+        tensor.op,
+        tensor.inputs.map((input) => copies.get(input) ?? input),
+        tensor.attributes,
+      ),
+    );
+  }
+  return copies.get(value) ?? value;
+};
+
+const checkpointOp: Op<undefined> = {
+  name: "checkpoint",
+  infer: ([value]) => value,
+  // The segment is rebuilt from its sources, which wait for dy: so the recomputation runs next to its use, not early.
+  grad: ({ inputs: [value, ...sources] }, dy) => {
+    const again = sources.map((source, index) => (index === 0 ? after(source, dy) : source));
+    const copy = rebuild(value, new Map(sources.map((source, index) => [source, again[index]])));
+    return [undefined, ...pullback(copy, dy, again)];
+  },
+  onnx: (_, [value]) => value,
+  reference: ([value]) => value.data,
+};
+
+/**
+ * `value`, made from `sources` by ops whose results are not kept for the backward pass but computed again [Chen et al. 2016].
+ * `sources` are everything in the segment that needs a gradient; the first is the one that the recomputation waits with.
+ */
+export const checkpoint = (value: Tensor, sources: readonly Tensor[]): Tensor => node(checkpointOp, [value, ...sources], undefined);
+
+const afterOp: Op<undefined> = {
+  name: "after",
+  infer: ([x, token]) => {
+    if (x.dtype !== "f32" || token.dtype !== "f32")
+      throw new LowrankError("graph-invalid", `after: float32 is needed, not ${x.dtype} and ${token.dtype}.`);
+    return x;
+  },
+  grad: (_, dy) => [dy, undefined],
+  // x + 0·token[0], with a zero that is fed at run time, so that no optimiser can take the dependency away.
+  onnx: (lowering, [x, token]) => {
+    const flat = lowering.emit("Reshape", [token, int64s(lowering, [-1])]);
+    const first = lowering.emit("Slice", [flat, int64s(lowering, [0]), int64s(lowering, [1]), int64s(lowering, [0])]);
+    return lowering.emit("Add", [x, lowering.emit("Mul", [first, lowering.zero()])]);
+  },
+  reference: ([x]) => x.data,
+};
+
+/** x, not available before `token` has been computed. */
+export const after = (x: Tensor, token: Tensor): Tensor => node(afterOp, [x, token], undefined);
+
+export const controlOps = { "with-gradient": withGradientOp, checkpoint: checkpointOp, after: afterOp };

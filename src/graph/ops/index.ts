@@ -1,0 +1,52 @@
+/** @file Every op there is, one record each; a name without a record, or a record without a rule, does not compile. */
+import type { Op, OpName } from "../op.ts";
+import { controlOps } from "./control.ts";
+import { elementwiseOps } from "./elementwise.ts";
+import { indexOps } from "./index-select.ts";
+import { leafOps } from "./leaf.ts";
+import { matmulOps } from "./matmul.ts";
+import { movementOps } from "./movement.ts";
+import { normaliseOps } from "./normalise.ts";
+import { reduceOps } from "./reduce.ts";
+import { rotaryOps } from "./rotary.ts";
+
+// Each record has attributes of its own type, so the table holds them with that type erased.
+export const ops = {
+  ...leafOps,
+  ...movementOps,
+  ...reduceOps,
+  ...elementwiseOps,
+  ...matmulOps,
+  ...normaliseOps,
+  ...rotaryOps,
+  ...indexOps,
+  ...controlOps,
+} satisfies { [Name in OpName]: Op<never> };
+
+export { after, checkpoint, withEagerGradient, withGradient } from "./control.ts";
+export {
+  add,
+  and,
+  cast,
+  divide,
+  equal,
+  erf,
+  exp,
+  log,
+  multiply,
+  negate,
+  reciprocal,
+  sigmoid,
+  silu,
+  sqrt,
+  subtract,
+  tanh,
+  where,
+} from "./elementwise.ts";
+export { gather, pick, place, scatterAdd } from "./index-select.ts";
+export { constant, input, inputOf, integers, scalar, weight, weightOf, zeros } from "./leaf.ts";
+export { matmul, scale } from "./matmul.ts";
+export { concat, pad, reshape, slice, transpose } from "./movement.ts";
+export { rmsNorm, softmax } from "./normalise.ts";
+export { broadcast, max, sum, sumTo, total } from "./reduce.ts";
+export { rotary } from "./rotary.ts";

@@ -1,0 +1,163 @@
+/** @file Ops that move elements without computing: reshape, transpose, slice and its transpose pad, concat. */
+import { dtypes, f32, LowrankError, sizeOf, type HostTensor, type TypedArray } from "../../util/index.ts";
+import { node, shapeText, type Lowering, type Op, type Tensor, type TensorType } from "../op.ts";
+import { offsets, stridesOf } from "../strides.ts";
+
+/** An int64 list, as ONNX takes shapes and axes. */
+export const int64s = (lowering: Lowering, values: readonly number[]): string =>
+  lowering.constant({ dtype: "i64", shape: [values.length], data: BigInt64Array.from(values, BigInt) });
+
+const emptyLike = (type: TensorType): TypedArray => new dtypes[type.dtype].array(sizeOf(type.shape));
+
+const take = (source: HostTensor, at: Int32Array): TypedArray => {
+  const result = new dtypes[source.dtype].array(at.length);
+  for (let index = 0; index < at.length; index++) result[index] = source.data[at[index]];
+  return result;
+};
+
+const reshapeOp: Op<{ shape: readonly number[] }> = {
+  name: "reshape",
+  infer: ([x], { shape }) => {
+    if (sizeOf(x.shape) !== sizeOf(shape))
+      throw new LowrankError("shape-mismatch", `reshape: ${shapeText(x.shape)} does not hold as many elements as ${shapeText(shape)}.`);
+    return { dtype: x.dtype, shape };
+  },
+  grad: ({ inputs: [x] }, dy) => [reshape(dy, x.shape)],
+  onnx: (lowering, [x], { attributes }) => lowering.emit("Reshape", [x, int64s(lowering, attributes.shape)]),
+  reference: ([x]) => x.data,
+};
+
+/** The same elements in another shape; −1 stands for what is left. */
+export const reshape = (x: Tensor, shape: readonly number[]): Tensor => {
+  const known = sizeOf(shape.filter((size) => size !== -1));
+  return node(reshapeOp, [x], { shape: shape.map((size) => (size === -1 ? sizeOf(x.shape) / known : size)) });
+};
+
+const transposeOp: Op<{ order: readonly number[] }> = {
+  name: "transpose",
+  infer: ([x], { order }) => {
+    if (order.length !== x.shape.length || new Set(order).size !== order.length || order.some((axis) => !(axis in x.shape)))
+      throw new LowrankError("shape-mismatch", `transpose: order ${shapeText(order)} is no order of the axes of ${shapeText(x.shape)}.`);
+    return { dtype: x.dtype, shape: order.map((axis) => x.shape[axis]) };
+  },
+  grad: ({ attributes: { order } }, dy) => [
+    transpose(
+      dy,
+      order.map((_, axis) => order.indexOf(axis)),
+    ),
+  ],
+  onnx: (lowering, [x], { attributes }) => lowering.emit("Transpose", [x], { perm: { ints: attributes.order } }),
+  reference: ([x], { shape, attributes: { order } }) => {
+    const strides = stridesOf(x.shape);
+    return take(
+      x,
+      offsets(
+        shape,
+        order.map((axis) => strides[axis]),
+      ),
+    );
+  },
+};
+
+/** Axes in another order: axis i of the result is axis `order[i]` of x. */
+export const transpose = (x: Tensor, order: readonly number[]): Tensor => node(transposeOp, [x], { order });
+
+interface Span {
+  readonly axis: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+const sliceOp: Op<Span> = {
+  name: "slice",
+  infer: ([x], { axis, start, end }) => {
+    if (!(start >= 0 && start < end && end <= x.shape[axis]))
+      throw new LowrankError("shape-mismatch", `slice: ${start}…${end} is not within axis ${axis} of ${shapeText(x.shape)}.`);
+    return { dtype: x.dtype, shape: x.shape.map((size, index) => (index === axis ? end - start : size)) };
+  },
+  grad: ({ inputs: [x], attributes: { axis, start, end } }, dy) => [pad(dy, axis, start, x.shape[axis] - end)],
+  onnx: (lowering, [x], { attributes: { axis, start, end } }) =>
+    lowering.emit("Slice", [x, int64s(lowering, [start]), int64s(lowering, [end]), int64s(lowering, [axis])]),
+  reference: ([x], { shape, attributes: { axis, start } }) => {
+    const strides = stridesOf(x.shape);
+    return take(x, offsets(shape, strides, start * strides[axis]));
+  },
+};
+
+/** Elements `start … end − 1` along one axis. */
+export const slice = (x: Tensor, axis: number, start: number, end: number): Tensor =>
+  start === 0 && end === x.shape[axis] ? x : node(sliceOp, [x], { axis, start, end });
+
+interface Padding {
+  readonly axis: number;
+  readonly before: number;
+  readonly after: number;
+}
+
+const padOp: Op<Padding> = {
+  name: "pad",
+  infer: ([x], { axis, before, after }) => ({
+    dtype: x.dtype,
+    shape: x.shape.map((size, index) => (index === axis ? before + size + after : size)),
+  }),
+  grad: ({ inputs: [x], attributes: { axis, before } }, dy) => [slice(dy, axis, before, before + x.shape[axis])],
+  onnx: (lowering, [x], { shape, attributes: { axis, before, after } }) => {
+    const at = (amount: number): number[] => shape.map((_, index) => (index === axis ? amount : 0));
+    return lowering.emit("Pad", [x, int64s(lowering, [...at(before), ...at(after)]), lowering.constant(f32([0], []))]);
+  },
+  reference: ([x], { dtype, shape, attributes: { axis, before } }) => {
+    const result = emptyLike({ dtype, shape });
+    const strides = stridesOf(shape);
+    const target = offsets(x.shape, strides, before * strides[axis]);
+    for (let index = 0; index < target.length; index++) result[target[index]] = x.data[index];
+    return result;
+  },
+};
+
+/** Zeros before and after, along one axis (float32). */
+export const pad = (x: Tensor, axis: number, before: number, after: number): Tensor =>
+  before === 0 && after === 0 ? x : node(padOp, [x], { axis, before, after });
+
+const concatOp: Op<{ axis: number }> = {
+  name: "concat",
+  infer: (inputs, { axis }) => {
+    const [first] = inputs;
+    for (const { dtype, shape } of inputs)
+      if (
+        dtype !== first.dtype ||
+        shape.length !== first.shape.length ||
+        shape.some((size, index) => index !== axis && size !== first.shape[index])
+      )
+        throw new LowrankError(
+          "shape-mismatch",
+          `concat: ${dtype} ${shapeText(shape)} does not continue ${first.dtype} ${shapeText(first.shape)} along axis ${axis}.`,
+        );
+    const total = inputs.reduce((sum, { shape }) => sum + shape[axis], 0);
+    return { dtype: first.dtype, shape: first.shape.map((size, index) => (index === axis ? total : size)) };
+  },
+  grad: ({ inputs, attributes: { axis } }, dy) => {
+    let start = 0;
+    return inputs.map(({ shape }) => {
+      start += shape[axis];
+      return slice(dy, axis, start - shape[axis], start);
+    });
+  },
+  onnx: (lowering, inputs, { attributes: { axis } }) => lowering.emit("Concat", inputs, { axis: { int: axis } }),
+  reference: (inputs, { dtype, shape, attributes: { axis } }) => {
+    const result = emptyLike({ dtype, shape });
+    const strides = stridesOf(shape);
+    let start = 0;
+    for (const x of inputs) {
+      const target = offsets(x.shape, strides, start * strides[axis]);
+      for (let index = 0; index < target.length; index++) result[target[index]] = x.data[index];
+      start += x.shape[axis];
+    }
+    return result;
+  },
+};
+
+/** Tensors one after another along an axis. */
+export const concat = (inputs: readonly Tensor[], axis: number): Tensor =>
+  inputs.length === 1 ? inputs[0] : node(concatOp, inputs, { axis });
+
+export const movementOps = { reshape: reshapeOp, transpose: transposeOp, slice: sliceOp, pad: padOp, concat: concatOp };

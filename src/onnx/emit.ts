@@ -1,0 +1,164 @@
+/** @file Writes a program as ONNX ModelProto bytes; weights stay in their files and are referred to. It runs nothing. */
+import { parse, relative } from "node:path";
+import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import type { Graph, Lowering, OnnxAttribute, TensorType } from "../graph/index.ts";
+import { LowrankError, type DType, type HostTensor } from "../util/index.ts";
+import {
+  ModelProtoSchema,
+  type AttributeProtoSchema,
+  type NodeProtoSchema,
+  type TensorProtoSchema,
+  type ValueInfoProtoSchema,
+} from "./onnx_pb.ts";
+
+const dataTypes: Readonly<Record<DType, number>> = {
+  f32: 1,
+  u8: 2,
+  i8: 3,
+  u16: 4,
+  i16: 5,
+  i32: 6,
+  i64: 7,
+  bool: 9,
+  f16: 10,
+  f64: 11,
+  u32: 12,
+  u64: 13,
+  bf16: 16,
+};
+
+const attributeTypes = { float: 1, int: 2, text: 3, ints: 7 };
+
+// IR 10 with operator set 21 is what ONNX Runtime 1.20 and later read.
+const irVersion = 10n;
+const opsetVersion = 21n;
+
+/** The name of the input that is 0 at run time; the backend feeds it. */
+export const zeroInput = "zero";
+
+export interface OnnxModel {
+  readonly bytes: Uint8Array;
+  /** The folder that stored weights are given relative to: the root of their drive; undefined where there are none. */
+  readonly root: string | undefined;
+  /** Whether the model has the `zero` input. */
+  readonly needsZero: boolean;
+}
+
+const attributeProto = (name: string, value: OnnxAttribute): MessageInitShape<typeof AttributeProtoSchema> => {
+  if ("int" in value) return { name, type: attributeTypes.int, i: BigInt(value.int) };
+  if ("float" in value) return { name, type: attributeTypes.float, f: value.float };
+  if ("ints" in value) return { name, type: attributeTypes.ints, ints: value.ints.map(BigInt) };
+  return { name, type: attributeTypes.text, s: new TextEncoder().encode(value.text) };
+};
+
+const valueInfo = (name: string, { dtype, shape }: TensorType): MessageInitShape<typeof ValueInfoProtoSchema> => ({
+  name,
+  type: { tensorType: { elemType: dataTypes[dtype], shape: { dim: shape.map((size) => ({ dimValue: BigInt(size) })) } } },
+});
+
+/** Lowers a program for a device; the same program gives the same bytes. */
+export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): OnnxModel => {
+  const nodes: MessageInitShape<typeof NodeProtoSchema>[] = [];
+  const initializers: MessageInitShape<typeof TensorProtoSchema>[] = [];
+  const inputs: MessageInitShape<typeof ValueInfoProtoSchema>[] = [];
+  const constants = new Map<string, string>();
+  const roots = new Set<string>();
+  let count = 0;
+  let needsZero = false;
+
+  const emit: Lowering["emit"] = (opType, from, attributes = {}, domain = "") => {
+    const output = `v${count++}`;
+    nodes.push({
+      opType,
+      domain,
+      name: `${opType}_${output}`,
+      input: [...from],
+      output: [output],
+      attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
+    });
+    return output;
+  };
+
+  const rawConstant = ({ dtype, shape, data }: HostTensor): string => {
+    const name = `c${initializers.length}`;
+    initializers.push({
+      name,
+      dataType: dataTypes[dtype],
+      dims: shape.map(BigInt),
+      rawData: new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength),
+    });
+    return name;
+  };
+
+  const lowering: Lowering = {
+    device,
+    emit,
+    // Shapes and small factors repeat a thousand times in a deep model; one copy of each is enough.
+    constant: (tensor) => {
+      if (tensor.data.length > 16) return rawConstant(tensor);
+      const key = `${tensor.dtype}|${tensor.shape.join()}|${tensor.data.join()}`;
+      const name = constants.get(key) ?? rawConstant(tensor);
+      constants.set(key, name);
+      return name;
+    },
+    input: (name, type) => {
+      inputs.push(valueInfo(name, type));
+      return name;
+    },
+    weight: (name, { path, offset, bytes, dtype, shape }) => {
+      const { root } = parse(path);
+      if (root === "") throw new LowrankError("graph-invalid", "A weight's path must be absolute.", { where: `${path}, tensor ${name}` });
+      roots.add(root);
+      const value = `w${initializers.length}`;
+      initializers.push({
+        name: value,
+        dataType: dataTypes[dtype],
+        dims: shape.map(BigInt),
+        dataLocation: 1,
+        externalData: [
+          { key: "location", value: relative(root, path) },
+          { key: "offset", value: String(offset) },
+          { key: "length", value: String(bytes) },
+        ],
+      });
+      return value;
+    },
+    zero: () => {
+      if (!needsZero) inputs.push(valueInfo(zeroInput, { dtype: "f32", shape: [1] }));
+      needsZero = true;
+      return zeroInput;
+    },
+  };
+
+  const names = new Map<unknown, string>();
+  for (const tensor of graph.order)
+    names.set(
+      tensor,
+      tensor.op.onnx(
+        lowering,
+        tensor.inputs.map((operand) => names.get(operand)!),
+        tensor,
+      ),
+    );
+
+  if (roots.size > 1)
+    throw new LowrankError("unsupported", `The weights lie on several drives (${[...roots].join(", ")}).`, {
+      fix: "Put the base and the weight cache on one drive.",
+    });
+
+  // Identity gives each output its own name, also where it is an input or is returned twice.
+  const outputs = Object.entries(graph.outputs).map(([name, tensor]) => {
+    nodes.push({ opType: "Identity", name: `out_${name}`, input: [names.get(tensor)!], output: [name], attribute: [], domain: "" });
+    return valueInfo(name, tensor);
+  });
+  const model = create(ModelProtoSchema, {
+    irVersion,
+    producerName: "lowrank",
+    opsetImport: [
+      { domain: "", version: opsetVersion },
+      { domain: "com.microsoft", version: 1n },
+    ],
+    graph: { name: "program", node: nodes, initializer: initializers, input: inputs, output: outputs },
+  });
+  return { bytes: toBinary(ModelProtoSchema, model), root: [...roots][0], needsZero };
+};

@@ -1,0 +1,88 @@
+/** @file ONNX Runtime in Node behind the backend contract, in a worker thread so that the event loop stays free. */
+import { availableParallelism } from "node:os";
+import type { Worker } from "node:worker_threads";
+import { emitOnnx } from "../onnx/index.ts";
+import { LowrankError, type ErrorCode, type HostTensor } from "../util/index.ts";
+import type { Graph } from "../graph/index.ts";
+import type { Backend, Executable, Resident } from "./backend.ts";
+import { checkFeeds } from "./host.ts";
+import type { Device, Engine, EngineResult } from "./ort-session.ts";
+import type { Reply } from "./ort-worker.ts";
+import { startWorker } from "./start-worker.ts";
+
+export interface OrtOptions {
+  /** Default `cpu`. */
+  readonly device?: Device;
+  /** Threads within an op; default: all cores that the process may use. */
+  readonly threads?: number;
+}
+
+type Method = keyof Engine;
+type Call = <M extends Method>(method: M, ...parameters: Parameters<Engine[M]>) => Promise<Awaited<ReturnType<Engine[M]>>>;
+
+const connect = (worker: Worker): { call: Call; fail(error: unknown): void } => {
+  const waiting = new Map<number, { resolve(value: never): void; reject(error: unknown): void }>();
+  let next = 1;
+  let broken: unknown;
+  const fail = (error: unknown): void => {
+    broken ??= error;
+    for (const { reject } of waiting.values()) reject(error);
+    waiting.clear();
+    worker.unref();
+  };
+  worker.unref();
+  worker.on("error", fail);
+  worker.on("exit", () => fail(new LowrankError("backend-failed", "The runtime's thread has ended.")));
+  worker.on("message", (reply: Reply) => {
+    const { resolve, reject } = waiting.get(reply.id)!;
+    waiting.delete(reply.id);
+    if (waiting.size === 0) worker.unref();
+    if ("error" in reply) reject(new LowrankError(reply.error.code as ErrorCode, reply.error.message));
+    else resolve(reply.value as never);
+  });
+  const call: Call = (method, ...parameters) =>
+    new Promise((resolve, reject) => {
+      if (broken !== undefined) return reject(broken);
+      // Only a pending call keeps the process alive; an idle backend does not.
+      if (waiting.size === 0) worker.ref();
+      const id = next++;
+      waiting.set(id, { resolve, reject });
+      worker.postMessage({ id, method, parameters });
+    });
+  return { call, fail };
+};
+
+/**
+ * A backend on ONNX Runtime.
+ * @example
+ * const backend = ortBackend({ threads: 2 });
+ * const executable = await backend.compile(program({ y: add(input("x", [1]), scalar(1)) }));
+ * const { y } = await executable.run({ x: f32([2]) }); // 3
+ * await backend.dispose();
+ */
+export const ortBackend = ({ device = "cpu", threads = availableParallelism() }: OrtOptions = {}): Backend => {
+  const worker = startWorker("ort-worker", { device, threads });
+  const { call, fail } = connect(worker);
+  const compile = async (graph: Graph): Promise<Executable> => {
+    const session = await call("compile", emitOnnx(graph, device));
+    return {
+      run: async (feeds, options = {}) => {
+        checkFeeds(graph, feeds);
+        const { hosts, residents }: EngineResult = await call("run", session, feeds, options);
+        return { ...hosts, ...residents };
+      },
+      dispose: () => call("closeSession", session),
+    };
+  };
+  return {
+    name: `onnxruntime-${device}`,
+    compile,
+    upload: (tensor: HostTensor): Promise<Resident> => call("upload", tensor),
+    download: ({ id }) => call("download", id),
+    release: ({ id }) => call("release", id),
+    dispose: async () => {
+      fail(new LowrankError("backend-failed", "The backend has been disposed."));
+      await worker.terminate();
+    },
+  };
+};

@@ -1,0 +1,18 @@
+/** @file Starts the runtime's worker thread, from the built package or from its TypeScript source. It knows nothing about what the thread does. */
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import { Worker } from "node:worker_threads";
+
+/** Starts `<name>.js` beside this file's build, or `<name>.ts` beside its source through the development loader. */
+export const startWorker = (name: string, workerData: unknown): Worker => {
+  if (!import.meta.url.endsWith(".ts")) return new Worker(new URL(`../runtime/${name}.js`, import.meta.url), { workerData });
+  const loader = pathToFileURL(
+    createRequire(import.meta.url)
+      .resolve("tsx/esm/api")
+      .replace(/cjs$/, "mjs"),
+  ).href;
+  const entry = new URL(`./${name}.ts`, import.meta.url).href;
+  // A thread does not inherit the loader that its parent was started with.
+  const source = `import(${JSON.stringify(loader)}).then(({ register }) => { register(); return import(${JSON.stringify(entry)}); });`;
+  return new Worker(source, { eval: true, workerData });
+};
