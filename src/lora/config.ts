@@ -1,0 +1,157 @@
+/** @file The configuration of an adapter, with PEFT's field names, defaults and meaning. It knows nothing about files or models. */
+import { LowrankError } from "../util/index.ts";
+
+/** PEFT's `init_lora_weights`, as far as it is offered. */
+export type InitName = true | false | "gaussian";
+
+/** PEFT's `LoraConfig`. */
+export interface LoraConfig {
+  /** Rank of the update. Default 8. */
+  readonly r: number;
+  /** α of the scaling s = α/r. Default 8. */
+  readonly lora_alpha: number;
+  /** Probability with which an element of the input of A is dropped in training. Default 0. */
+  readonly lora_dropout: number;
+  /** Names or name endings, a regular expression over whole names, or "all-linear". */
+  readonly target_modules: readonly string[] | string;
+  /** What is left out of the targets; names or name endings, or a regular expression. */
+  readonly exclude_modules: readonly string[] | string | null;
+  /** Indices of the layers that are adapted; all where null. */
+  readonly layers_to_transform: readonly number[] | null;
+  /** The name before the layer's index, where a model has several numbered lists. */
+  readonly layers_pattern: readonly string[] | string | null;
+  /** Ranks of particular modules, by name ending or regular expression. */
+  readonly rank_pattern: Readonly<Record<string, number>>;
+  /** α of particular modules. */
+  readonly alpha_pattern: Readonly<Record<string, number>>;
+  /** Which biases are trained. Default "none". */
+  readonly bias: "none" | "all" | "lora_only";
+  /** s = α/√r instead of α/r. Default false. */
+  readonly use_rslora: boolean;
+  /** Modules that are trained whole and stored with the adapter. */
+  readonly modules_to_save: readonly string[] | null;
+  /** How A and B start. Default true: A uniform as PyTorch's linear layers, B zero. */
+  readonly init_lora_weights: InitName;
+  /** PEFT's task name. Default "CAUSAL_LM". */
+  readonly task_type: string | null;
+  /** Where the base came from, for people and for PEFT's auto classes. */
+  readonly base_model_name_or_path: string | null;
+}
+
+const defaults: LoraConfig = {
+  r: 8,
+  lora_alpha: 8,
+  lora_dropout: 0,
+  target_modules: "all-linear",
+  exclude_modules: null,
+  layers_to_transform: null,
+  layers_pattern: null,
+  rank_pattern: {},
+  alpha_pattern: {},
+  bias: "none",
+  use_rslora: false,
+  modules_to_save: null,
+  init_lora_weights: true,
+  task_type: "CAUSAL_LM",
+  base_model_name_or_path: null,
+};
+
+type Check = readonly [holds: (value: unknown) => boolean, wanted: string];
+
+const isText = (value: unknown): boolean => typeof value === "string" && value !== "";
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+const isPositive = (value: unknown): boolean => typeof value === "number" && value > 0 && Number.isFinite(value);
+const isRank = (value: unknown): boolean => isPositive(value) && Number.isInteger(value);
+const orNull =
+  (holds: Check[0]): Check[0] =>
+  (value) =>
+    value === null || holds(value);
+const isTable =
+  (holds: Check[0]): Check[0] =>
+  (value) =>
+    typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every(holds);
+
+const checks: Readonly<Record<keyof LoraConfig, Check>> = {
+  r: [isRank, "a positive integer"],
+  lora_alpha: [isPositive, "a positive number"],
+  lora_dropout: [(value) => typeof value === "number" && value >= 0 && value < 1, "a number from 0 to below 1"],
+  target_modules: [
+    (value) => isText(value) || (isTexts(value) && (value as string[]).length > 0),
+    'names, a regular expression or "all-linear"',
+  ],
+  exclude_modules: [orNull((value) => isText(value) || isTexts(value)), "names, a regular expression or null"],
+  layers_to_transform: [orNull((value) => Array.isArray(value) && value.every(Number.isSafeInteger)), "layer indices or null"],
+  layers_pattern: [orNull((value) => isText(value) || isTexts(value)), "a name, names or null"],
+  rank_pattern: [isTable(isRank), "positive integers by module name"],
+  alpha_pattern: [isTable(isPositive), "positive numbers by module name"],
+  bias: [(value) => value === "none" || value === "all" || value === "lora_only", '"none", "all" or "lora_only"'],
+  use_rslora: [(value) => typeof value === "boolean", "true or false"],
+  modules_to_save: [orNull(isTexts), "module names or null"],
+  init_lora_weights: [(value) => typeof value === "boolean" || value === "gaussian", 'true, false or "gaussian"'],
+  task_type: [orNull(isText), "a task name or null"],
+  base_model_name_or_path: [orNull((value) => typeof value === "string"), "a name, a path or null"],
+};
+
+/**
+ * A whole configuration from some of its fields; throws `invalid-config` that names a wrong one.
+ * @example const config = loraConfig({ r: 16, lora_alpha: 32 });
+ */
+export const loraConfig = (given: Partial<LoraConfig> = {}, where = "adapter configuration"): LoraConfig => {
+  const config = { ...defaults, ...given };
+  for (const [key, [holds, wanted]] of Object.entries(checks)) {
+    const value: unknown = config[key as keyof LoraConfig];
+    if (!holds(value))
+      throw new LowrankError("invalid-config", `"${key}" is ${JSON.stringify(value)} where ${wanted} is needed.`, { where });
+  }
+  return config;
+};
+
+// What PEFT writes for options that are not used; any other value changes the layer's mathematics.
+const neutral: Readonly<Record<string, readonly unknown[]>> = {
+  fan_in_fan_out: [false, undefined],
+  use_dora: [false, undefined],
+  lora_bias: [false, undefined],
+  trainable_token_indices: [null, undefined],
+  target_parameters: [null, undefined],
+  layer_replication: [null, undefined],
+  alora_invocation_tokens: [null, undefined],
+  use_qalora: [false, undefined],
+  arrow_config: [null, undefined],
+  use_bdlora: [null, false, undefined],
+  velora_config: [null, undefined],
+  kasa_config: [null, undefined],
+  monteclora_config: [null, undefined],
+};
+
+/** Reads `adapter_config.json`; keys that are unknown are ignored as PEFT does, options that are not offered are refused by name. */
+export const readLoraConfig = (raw: Readonly<Record<string, unknown>>, where: string): LoraConfig => {
+  if (raw["peft_type"] !== "LORA")
+    throw new LowrankError("unsupported", `peft_type ${JSON.stringify(raw["peft_type"])} is not offered; "LORA" is.`, { where });
+  for (const [key, values] of Object.entries(neutral))
+    if (!values.includes(raw[key]))
+      throw new LowrankError("unsupported", `The option "${key}": ${JSON.stringify(raw[key])} is not offered.`, { where });
+  if (typeof raw["init_lora_weights"] === "string" && raw["init_lora_weights"] !== "gaussian")
+    throw new LowrankError(
+      "unsupported",
+      `"init_lora_weights": ${JSON.stringify(raw["init_lora_weights"])} changes the base and is not offered.`,
+      {
+        where,
+        fix: "Save the adapter converted to plain LoRA (PEFT: path_initial_model_for_weight_conversion).",
+      },
+    );
+  const given = Object.fromEntries(Object.keys(defaults).flatMap((key) => (raw[key] === undefined ? [] : [[key, raw[key]]])));
+  // PEFT takes one layer index without a list, and null for empty tables.
+  if (typeof given["layers_to_transform"] === "number") given["layers_to_transform"] = [given["layers_to_transform"]];
+  for (const key of ["rank_pattern", "alpha_pattern"]) given[key] ??= {};
+  return loraConfig(given, where);
+};
+
+/** `adapter_config.json` for a configuration, with every key that PEFT reads. */
+export const writeLoraConfig = (config: LoraConfig): Record<string, unknown> => ({
+  ...Object.fromEntries(Object.entries(neutral).map(([key, [value]]) => [key, value])),
+  ...config,
+  peft_type: "LORA",
+  inference_mode: true,
+  revision: null,
+  auto_mapping: null,
+});

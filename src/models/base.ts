@@ -1,0 +1,70 @@
+/** @file A pretrained base: a model with its checkpoint opened, every tensor accounted for, and its weights ready to be mapped. */
+import { baseDigest, openCheckpoint, prepareWeights } from "../formats/index.ts";
+import { weight, type Tensor, type WeightLocation } from "../graph/index.ts";
+import { modulesOf, type Modules } from "../nn/index.ts";
+import { LowrankError } from "../util/index.ts";
+import { modelOf } from "./family.ts";
+import type { Model } from "./model.ts";
+
+export interface Base {
+  readonly directory: string;
+  readonly model: Model;
+  /** Float32 tensors by name, in files that programs map. */
+  readonly weights: ReadonlyMap<string, WeightLocation>;
+  /** Digest of the tensors' content, which adapters record. */
+  readonly digest: string;
+}
+
+// Buffers that old checkpoints carry and no forward pass reads.
+const derived = /\.rotary_emb\.inv_freq$/;
+
+const account = (model: Model, stored: ReadonlyMap<string, WeightLocation>, where: string): void => {
+  const wanted = new Map(model.parameters.map(({ name, shape }) => [name, shape]));
+  for (const [name, shape] of wanted) {
+    const found = stored.get(name);
+    if (found === undefined)
+      throw new LowrankError("not-found", `The checkpoint has no tensor "${name}".`, {
+        where,
+        fix: "Check that config.json belongs to these weights.",
+      });
+    if (found.shape.join() !== shape.join())
+      throw new LowrankError(
+        "shape-mismatch",
+        `"${name}" is [${found.shape.join(", ")}] where the configuration makes it [${shape.join(", ")}].`,
+        {
+          where,
+          fix: "Check that config.json belongs to these weights.",
+        },
+      );
+  }
+  for (const name of stored.keys())
+    if (!wanted.has(name) && !Object.hasOwn(model.aliases, name) && !derived.test(name))
+      throw new LowrankError("unsupported", `The tensor "${name}" has no place in a ${model.type} of this configuration.`, { where });
+};
+
+/**
+ * Opens a checkpoint in Hugging Face's layout.
+ * @example const base = await openBase("models/SmolLM2-135M");
+ */
+export const openBase = async (directory: string): Promise<Base> => {
+  const checkpoint = await openCheckpoint(directory);
+  const model = modelOf(checkpoint.config, `${directory}/config.json`);
+  account(model, checkpoint.tensors, directory);
+  return { directory, model, weights: await prepareWeights(checkpoint), digest: await baseDigest(checkpoint) };
+};
+
+/** Finds the stored tensors of a base, one graph tensor for each. */
+export const storedTensors = ({ model, weights }: Pick<Base, "model" | "weights">): ((name: string) => Tensor | undefined) => {
+  const made = new Map<string, Tensor>();
+  return (name) => {
+    const location = Object.hasOwn(model.aliases, name) ? undefined : weights.get(name);
+    if (location === undefined) return undefined;
+    const tensor = made.get(name) ?? weight(name, location);
+    made.set(name, tensor);
+    return tensor;
+  };
+};
+
+/** The modules of a frozen base. */
+export const frozenModules = (base: Pick<Base, "model" | "weights">): Modules =>
+  modulesOf({ find: storedTensors(base), aliases: base.model.aliases });

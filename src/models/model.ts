@@ -1,0 +1,57 @@
+/** @file What a model family provides: its parameters, its linear modules, and its forward pass. It knows no family. */
+import type { Tensor } from "../graph/index.ts";
+import type { Attention, Modules } from "../nn/index.ts";
+
+/** How a parameter starts when a model is trained from scratch. */
+export type Start = { readonly normal: number } | "ones" | "zeros";
+
+export interface ParameterSpec {
+  /** Name in the checkpoint. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly start: Start;
+}
+
+/** A linear module, as adapters target them. */
+export interface LinearSpec {
+  /** Path in the checkpoint, without `.weight`. */
+  readonly module: string;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly bias: boolean;
+  /** The output embedding, which "all-linear" leaves out. */
+  readonly isHead: boolean;
+}
+
+export interface ForwardOptions {
+  /** Token ids (B, T) int32. */
+  readonly ids: Tensor;
+  readonly attention: Attention;
+  /** Whether the layers' inner values are computed again for the backward pass instead of being kept. */
+  readonly recompute: boolean;
+}
+
+/** A model as its configuration describes it; the weights come with the `Modules` that its functions are given. */
+export interface Model {
+  /** Hugging Face's `model_type`. */
+  readonly type: string;
+  /** The configuration as its file has it. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly vocabularySize: number;
+  readonly hiddenSize: number;
+  readonly maxPositions: number;
+  readonly layers: number;
+  /** Shape of the key/value cache of each layer. */
+  readonly cache: { readonly heads: number; readonly headSize: number };
+  readonly parameters: readonly ParameterSpec[];
+  readonly linears: readonly LinearSpec[];
+  /** Parameters that are another one's by another name (a tied head). */
+  readonly aliases: Readonly<Record<string, string>>;
+  /** The module that turns hidden states into logits. */
+  readonly head: string;
+  /** Final hidden states, normalised: (B·T, D). */
+  forward(modules: Modules, options: ForwardOptions): Tensor;
+}
+
+/** Reads a configuration into a model; `where` names the file in errors. */
+export type Family = (config: Readonly<Record<string, unknown>>, where: string) => Model;

@@ -1,0 +1,50 @@
+/** @file What a forward pass sees of a model's parameters: tensors by name and modules to call. It knows nothing about adapters; they wrap it. */
+import { gather, matmul, reshape, type Tensor } from "../graph/index.ts";
+import { LowrankError } from "../util/index.ts";
+
+export interface Modules {
+  has(name: string): boolean;
+  /** A parameter by its name in the checkpoint; throws `not-found`. */
+  tensor(name: string): Tensor;
+  /** x·Wᵀ + b through the linear module: (N, in) → (N, out). */
+  linear(module: string, x: Tensor): Tensor;
+  /** Rows of an embedding: ids (…) → (count of ids, D). */
+  embedding(module: string, ids: Tensor): Tensor;
+  /** The weight (out, in) of a linear module that is frozen, not adapted and without bias; undefined for any other. */
+  plainWeight(module: string): Tensor | undefined;
+  /** The tensors that gradients are wanted for. */
+  readonly trainable: ReadonlySet<Tensor>;
+}
+
+export interface ModulesOptions {
+  /** Finds a parameter, undefined where there is none. */
+  readonly find: (name: string) => Tensor | undefined;
+  /** Parameters that share another's storage unless they are found on their own: a tied head. */
+  readonly aliases?: Readonly<Record<string, string>>;
+  readonly trainable?: readonly Tensor[];
+}
+
+/** Modules over a way to find parameters. */
+export const modulesOf = ({ find, aliases = {}, trainable = [] }: ModulesOptions): Modules => {
+  const resolve = (name: string): Tensor | undefined => find(name) ?? (Object.hasOwn(aliases, name) ? find(aliases[name]) : undefined);
+  const tensor = (name: string): Tensor => {
+    const found = resolve(name);
+    if (found === undefined) throw new LowrankError("not-found", `The model has no tensor "${name}".`);
+    return found;
+  };
+  const wanted = new Set(trainable);
+  return {
+    has: (name) => resolve(name) !== undefined,
+    tensor,
+    linear: (module, x) => matmul(x, tensor(`${module}.weight`), { transposeB: true }, resolve(`${module}.bias`)), // (N, out)
+    embedding: (module, ids) => {
+      const table = tensor(`${module}.weight`); // (V, D)
+      return reshape(gather(table, ids), [-1, table.shape[1]]); // (N, D)
+    },
+    plainWeight: (module) => {
+      const found = tensor(`${module}.weight`);
+      return wanted.has(found) || resolve(`${module}.bias`) !== undefined ? undefined : found;
+    },
+    trainable: wanted,
+  };
+};

@@ -1,0 +1,52 @@
+/** @file What a run trains: an adapter beside a frozen base, or every parameter. It knows nothing about optimisers or data. */
+import type { Tensor } from "../graph/index.ts";
+import { adaptedModules, slotTensors, type Adapter, type Dropout } from "../lora/index.ts";
+import type { Model } from "../models/index.ts";
+import { layoutOf, modulesOf, type Modules, type ParameterLayout } from "../nn/index.ts";
+import { hashText, random } from "../util/index.ts";
+
+/** The frozen part of a model: its tensors by name, none where everything is trained. */
+export type Find = (name: string) => Tensor | undefined;
+
+export interface Trainable {
+  /** Places of the trained tensors in the flat vector. */
+  readonly layout: ParameterLayout;
+  /** Probability of dropout on what the adapter reads; 0 without an adapter. */
+  readonly dropout: number;
+  /** The model's modules, given the trained tensors by slot name and the frozen rest. */
+  modules(tensors: ReadonlyMap<string, Tensor>, find: Find, dropout?: Dropout): Modules;
+}
+
+/** Trains an adapter; the base stays as it is. */
+export const trainableAdapter = (model: Model, adapter: Adapter): Trainable => ({
+  layout: adapter.layout,
+  dropout: adapter.config.lora_dropout,
+  modules: (tensors, find, dropout) =>
+    adaptedModules({ model, find, active: [{ adapter, tensors, weight: 1 }], trainable: [...tensors.values()], dropout }),
+});
+
+/** Trains every parameter of the model. */
+export const trainableModel = (model: Model): Trainable => ({
+  layout: layoutOf(model.parameters.map(({ name, shape }) => ({ name, shape, role: name.endsWith(".bias") ? "bias" : "weight" }))),
+  dropout: 0,
+  modules: (tensors) => modulesOf({ find: (name) => tensors.get(name), aliases: model.aliases, trainable: [...tensors.values()] }),
+});
+
+/** Starting values of a model that is trained from scratch; each tensor has a stream of its own. */
+export const freshParameters = (model: Model, seed: number): Float32Array => {
+  const { slots, size } = trainableModel(model).layout;
+  const flat = new Float32Array(size);
+  slots.forEach(({ name, offset, size: count }, index) => {
+    const { start } = model.parameters[index];
+    const values = flat.subarray(offset, offset + count);
+    if (start === "ones") values.fill(1);
+    else if (start !== "zeros") {
+      const generator = random(seed, hashText(name));
+      for (let place = 0; place < count; place++) values[place] = generator.normal() * start.normal;
+    }
+  });
+  return flat;
+};
+
+/** Graph tensors of the trained slots. */
+export const trainedTensors = (trainable: Trainable, flat: Tensor): Map<string, Tensor> => slotTensors(trainable.layout, flat);
