@@ -1,0 +1,168 @@
+/** @file Reads and writes PEFT adapter folders, and turns A and B between the file's orientation and the formula's. It knows nothing about models. */
+import { join, resolve } from "node:path";
+import { LowrankError, type DType, type HostTensor } from "../util/index.ts";
+import { writeFileAtomically } from "./atomic.ts";
+import { listFolder, makeFolder } from "./disk.ts";
+import { readJsonObject, sortedJson } from "./json.ts";
+import { pickleRefused, quoted } from "./safetensors-header.ts";
+import { tensorSources, writeSafetensors } from "./safetensors-write.ts";
+import { readSafetensorsHeader, readTensorF32 } from "./safetensors.ts";
+
+/**
+ * An adapter as it is in memory. Names have no `base_model.model.` and tensors are float32:
+ * `<module>.lora_A` (in, r), `<module>.lora_B` (r, out), `<module>.lora_B.bias` (out), `<module>.lora_magnitude_vector`,
+ * `<module>.lora_embedding_A` (vocabulary, r), `<module>.lora_embedding_B` (r, width), and `<module>.weight` or `.bias` for what is trained whole.
+ */
+export interface PeftContent {
+  /** `adapter_config.json` as it stands. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly tensors: ReadonlyMap<string, HostTensor>;
+  /** Metadata of the safetensors file. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface PeftAdapter extends PeftContent {
+  readonly directory: string;
+}
+
+const configName = "adapter_config.json";
+const weightsName = "adapter_model.safetensors";
+const pickleName = "adapter_model.bin";
+const prefix = "base_model.model.";
+
+// Endings of keys in files, and what they are here. Turned tensors change (rows, columns) to (columns, rows).
+const endings = [
+  { file: ".lora_A.weight", ours: ".lora_A", turned: true },
+  { file: ".lora_B.weight", ours: ".lora_B", turned: true },
+  { file: ".lora_B.bias", ours: ".lora_B.bias", turned: false },
+  { file: ".lora_embedding_A", ours: ".lora_embedding_A", turned: true },
+  { file: ".lora_embedding_B", ours: ".lora_embedding_B", turned: true },
+  { file: ".lora_magnitude_vector", ours: ".lora_magnitude_vector", turned: false },
+  { file: ".base_layer.bias", ours: ".bias", turned: false },
+  { file: ".weight", ours: ".weight", turned: false },
+  { file: ".bias", ours: ".bias", turned: false },
+] as const;
+
+// A copy of frozen weights, which PEFT adds for adapted embeddings and heads.
+const frozenCopy = ".base_layer.weight";
+
+// Segments that are PEFT's own: a module whose name has one belongs to a form of key that is not known here.
+const reserved =
+  /(^|\.)(base_layer|original_module|modules_to_save|token_adapter|lora_(A|B|E|embedding_A|embedding_B|magnitude_vector))(\.|$)/;
+
+/** A tensor's name on the other side, in files or here. */
+export interface PeftPlace {
+  readonly name: string;
+  /** True where the file holds the transpose. */
+  readonly turned: boolean;
+}
+
+/** What a key of a PEFT file is here: a name, null for a frozen copy that is skipped, undefined for a key of no known form. */
+export const ourName = (key: string): PeftPlace | null | undefined => {
+  if (!key.startsWith(prefix)) return undefined;
+  const path = key.slice(prefix.length);
+  const file = path.endsWith(frozenCopy) ? frozenCopy : endings.find((ending) => path.endsWith(ending.file))?.file;
+  if (file === undefined) return undefined;
+  const module = path.slice(0, -file.length);
+  if (module === "" || reserved.test(module)) return undefined;
+  const ending = endings.find((one) => one.file === file);
+  return ending === undefined ? null : { name: `${module}${ending.ours}`, turned: ending.turned };
+};
+
+/** The key of one of our names in a PEFT file; the bias of a module in `adapted`, which PEFT wraps, lies in its `base_layer`. */
+export const peftName = (name: string, adapted: ReadonlySet<string> = new Set()): PeftPlace | undefined => {
+  const ending = endings.find(
+    (one) => name.endsWith(one.ours) && (one.file !== ".base_layer.bias" || adapted.has(name.slice(0, -one.ours.length))),
+  );
+  if (ending === undefined) return undefined;
+  const module = name.slice(0, -ending.ours.length);
+  return module === "" || reserved.test(module) ? undefined : { name: `${prefix}${module}${ending.file}`, turned: ending.turned };
+};
+
+/** The modules of our names that hold low-rank factors. */
+const adaptedModules = (names: Iterable<string>): Set<string> => {
+  const modules = new Set<string>();
+  for (const name of names) {
+    const [, module] = /^(.+)\.lora_(?:embedding_)?[AB]$/.exec(name) ?? [];
+    if (module !== undefined) modules.add(module);
+  }
+  return modules;
+};
+
+/** The transpose of a low-rank factor, float32; `where` names it in the error when it has not two dimensions. */
+export const turnFactor = ({ shape, data }: HostTensor, where: string): HostTensor => {
+  if (shape.length !== 2)
+    throw new LowrankError("shape-mismatch", `A low-rank factor has two dimensions; this one is [${shape.join(", ")}].`, { where });
+  const [rows, columns] = shape;
+  const turned = new Float32Array(data.length);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) turned[column * rows + row] = data[row * columns + column] as number;
+  return { dtype: "f32", shape: [columns, rows], data: turned };
+};
+
+const floats: ReadonlySet<DType> = new Set(["f64", "f32", "f16", "bf16"]);
+
+const readTensors = async (path: string): Promise<Omit<PeftContent, "config">> => {
+  const file = await readSafetensorsHeader(path);
+  const tensors = new Map<string, HostTensor>();
+  for (const [key, location] of file.tensors) {
+    const where = `${path}, tensor ${quoted(key)}`;
+    const place = ourName(key);
+    if (place === null) continue;
+    if (place === undefined)
+      throw new LowrankError("unsupported", "A LoRA adapter has no such tensor, as far as is known here.", {
+        where,
+        fix: `Keys begin with ${prefix} and end in ${endings.map((ending) => ending.file).join(", ")}.`,
+      });
+    if (tensors.has(place.name)) throw new LowrankError("invalid-file", `The file holds ${quoted(place.name)} twice.`, { where });
+    if (!floats.has(location.dtype))
+      throw new LowrankError("invalid-file", `It holds ${location.dtype} values; floats are expected.`, { where });
+    const tensor = await readTensorF32(location);
+    tensors.set(place.name, place.turned ? turnFactor(tensor, where) : tensor);
+  }
+  return { tensors, metadata: file.metadata };
+};
+
+/**
+ * Reads a PEFT adapter folder; every tensor of its file is accounted for, or it is an error that names it.
+ * @example const { config, tensors } = await readPeftAdapter("runs/my-adapter"); tensors.get("model.layers.0.self_attn.q_proj.lora_A")
+ */
+export const readPeftAdapter = async (directory: string): Promise<PeftAdapter> => {
+  const folder = resolve(directory);
+  const present = await listFolder(folder);
+  if (!present.includes(configName))
+    throw new LowrankError("not-found", `There is no ${configName}.`, {
+      where: folder,
+      fix: present.includes("config.json")
+        ? "This folder holds a model; name the folder of an adapter."
+        : "Name a folder with an adapter in PEFT's layout.",
+    });
+  const configPath = join(folder, configName);
+  const config = await readJsonObject(configPath);
+  const { peft_type: type } = config;
+  if (type === undefined)
+    throw new LowrankError("invalid-config", '"peft_type" is missing.', { where: configPath, fix: "Only PEFT's adapters are read here." });
+  if (type !== "LORA")
+    throw new LowrankError("unsupported", `"peft_type" is ${JSON.stringify(type)}; only "LORA" is read.`, { where: configPath });
+  if (!present.includes(weightsName)) {
+    if (present.includes(pickleName)) throw pickleRefused(join(folder, pickleName), weightsName);
+    throw new LowrankError("not-found", `There is no ${weightsName}.`, { where: folder, fix: "Download it beside the configuration." });
+  }
+  return { directory: folder, config, ...(await readTensors(join(folder, weightsName))) };
+};
+
+/** Writes a PEFT adapter folder, weights before configuration, each atomically; the same content gives the same bytes. */
+export const writePeftAdapter = async (directory: string, { config, tensors, metadata }: PeftContent): Promise<void> => {
+  const adapted = adaptedModules(tensors.keys());
+  const stored = new Map<string, HostTensor>();
+  for (const [name, tensor] of tensors) {
+    const where = `tensor ${quoted(name)}`;
+    const place = peftName(name, adapted);
+    if (place === undefined) throw new LowrankError("invalid-argument", "PEFT's layout has no place for a tensor of this name.", { where });
+    if (tensor.dtype !== "f32") throw new LowrankError("invalid-argument", `Adapters are float32, not ${tensor.dtype}.`, { where });
+    stored.set(place.name, place.turned ? turnFactor(tensor, where) : tensor);
+  }
+  await makeFolder(directory);
+  await writeSafetensors(join(directory, weightsName), tensorSources(stored), { format: "pt", ...metadata });
+  await writeFileAtomically(join(directory, configName), sortedJson(config));
+};

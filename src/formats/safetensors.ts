@@ -1,0 +1,58 @@
+/** @file Reads safetensors files: the header, then single tensors or chunks of them. It knows nothing about models or adapters. */
+import { resolve } from "node:path";
+import { dtypes, LowrankError, widenBf16, widenF16, type HostTensor, type TypedArray } from "../util/index.ts";
+import { readExactly, withFile } from "./disk.ts";
+import { headerLength, parseHeader, prefixBytes, type SafetensorsFile, type TensorLocation } from "./safetensors-header.ts";
+
+/**
+ * Reads and checks a header; no tensor is read.
+ * @example const { tensors } = await readSafetensorsHeader("model.safetensors"); tensors.get("lm_head.weight")?.shape
+ */
+export const readSafetensorsHeader = (path: string): Promise<SafetensorsFile> => {
+  const absolute = resolve(path);
+  return withFile(absolute, async (handle, size) => {
+    const prefix = new Uint8Array(Math.min(prefixBytes, size));
+    await readExactly(handle, prefix, 0, absolute);
+    const header = new Uint8Array(headerLength(prefix, size, absolute));
+    await readExactly(handle, header, prefixBytes, absolute);
+    return parseHeader(header, size, absolute);
+  });
+};
+
+/** The bytes of a tensor in order, at most `chunkBytes` at a time; each chunk is valid until the next is asked for. */
+export async function* tensorChunks(location: TensorLocation, chunkBytes = 4 * 2 ** 20): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const { path, offset, bytes } = location;
+  const buffer = new Uint8Array(Math.min(bytes, chunkBytes));
+  for (let done = 0; done < bytes; done += chunkBytes) {
+    const chunk = buffer.subarray(0, Math.min(bytes - done, chunkBytes));
+    await withFile(path, (handle) => readExactly(handle, chunk, offset + done, path));
+    yield chunk;
+  }
+}
+
+/** A tensor in its own dtype, copied into host memory. */
+export const readTensor = async ({ path, dtype, shape, offset, bytes }: TensorLocation): Promise<HostTensor> => {
+  let content: Uint8Array<ArrayBuffer>;
+  try {
+    content = new Uint8Array(bytes);
+  } catch (error) {
+    throw new LowrankError("out-of-memory", `There is no room for a tensor of ${bytes} bytes.`, { where: path, cause: error });
+  }
+  await withFile(path, (handle) => readExactly(handle, content, offset, path));
+  return { dtype, shape, data: new dtypes[dtype].array(content.buffer) };
+};
+
+/** The values of a tensor as float32; float32 data is returned as it is, f64 and integers are rounded. */
+export const toFloat32 = ({ dtype, data }: Pick<HostTensor, "dtype" | "data">): Float32Array => {
+  if (dtype === "f32") return data as Float32Array;
+  if (dtype === "bf16") return widenBf16(data as Uint16Array);
+  if (dtype === "f16") return widenF16(data as Uint16Array);
+  return Float32Array.from<number | bigint>(data as Exclude<TypedArray, BigInt64Array>, Number);
+};
+
+/** A tensor of any dtype as float32 in host memory. */
+export const readTensorF32 = async (location: TensorLocation): Promise<HostTensor> => ({
+  dtype: "f32",
+  shape: location.shape,
+  data: toFloat32(await readTensor(location)),
+});
