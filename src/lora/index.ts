@@ -5,3 +5,5 @@ export { dropoutInput, dropoutPool, pooledDropout, type Dropout } from "./dropou
 export { LoRALayer, scalingOf } from "./lora.ts";
 export { isSaved, selectTargets, targetNames, type AdapterTarget } from "./targets.ts";
 export type { Variant } from "./variants/variant.ts";
+export { mergeModule, unmergeModule, type WeightedAdapter } from "./merge.ts";
+export { loadAdapter, saveAdapter, type LoadAdapterOptions, type StoredAdapter } from "./store.ts";

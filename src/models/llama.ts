@@ -7,15 +7,15 @@ import type { Family, LinearSpec, ParameterSpec } from "./model.ts";
 
 export const llama: Family = (config, where) => {
   const read = configReader(config, where);
-  const D = read.integer("hidden_size");
-  const F = read.integer("intermediate_size");
-  const layers = read.integer("num_hidden_layers");
-  const H = read.integer("num_attention_heads");
-  const K = read.integer("num_key_value_heads", H);
-  const headSize = read.integer("head_dim", D / H);
-  const V = read.integer("vocab_size");
+  const D = read.size("hidden_size");
+  const F = read.size("intermediate_size");
+  const layers = read.size("num_hidden_layers");
+  const H = read.size("num_attention_heads");
+  const K = read.size("num_key_value_heads", H);
+  const headSize = read.size("head_dim", D / H);
+  const V = read.size("vocab_size");
   const epsilon = read.number("rms_norm_eps", 1e-6);
-  const maxPositions = read.integer("max_position_embeddings", 2048);
+  const maxPositions = read.size("max_position_embeddings", 2048);
   const attentionBias = read.boolean("attention_bias", false);
   const mlpBias = read.boolean("mlp_bias", false);
   const tied = read.boolean("tie_word_embeddings", false);
@@ -62,6 +62,7 @@ export const llama: Family = (config, where) => {
     ...(tied ? [] : weightOf(head)),
   ];
 
+  const aliases: Record<string, string> = tied ? { "lm_head.weight": "model.embed_tokens.weight" } : {};
   const norm = (modules: Modules, name: string, x: Tensor): Tensor => rmsNorm(x, modules.tensor(`${name}.weight`), epsilon);
 
   return {
@@ -74,7 +75,7 @@ export const llama: Family = (config, where) => {
     cache: { heads: K, headSize },
     parameters,
     linears: [...indices.flatMap(linearsOf), head],
-    aliases: tied ? { "lm_head.weight": "model.embed_tokens.weight" } : {},
+    aliases,
     head: head.module,
     forward: (modules, { ids, attention, recompute }) => {
       const [B, T] = ids.shape;
@@ -96,7 +97,7 @@ export const llama: Family = (config, where) => {
       };
 
       let hidden = modules.embedding("model.embed_tokens", ids); // (B·T, D)
-      for (const index of indices) hidden = recompute ? recomputed(modules, hidden, (x) => layer(x, index)) : layer(hidden, index);
+      for (const index of indices) hidden = recompute ? recomputed(modules, [hidden], () => layer(hidden, index)) : layer(hidden, index);
       return norm(modules, "model.norm", hidden);
     },
   };

@@ -1,0 +1,191 @@
+/** @file Holds the engine against a recorded reference: logits of base, adapter and merged model, every gradient, ten AdamW steps. It prints nothing. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ourName, readSafetensorsHeader, readTensor, readTensorF32 } from "../formats/index.ts";
+import { input, program, type Tensor } from "../graph/index.ts";
+import { adaptedModules, loadAdapter, mergeModule, slotTensors, type StoredAdapter } from "../lora/index.ts";
+import { openBase, storedTensors, type Base } from "../models/index.ts";
+import { modulesOf, viewOf, type Modules } from "../nn/index.ts";
+import type { Backend, Feed } from "../runtime/index.ts";
+import { adamw } from "../train/optim/adamw.ts";
+import { clipByNorm } from "../train/clip.ts";
+import { shapeOf, stepFeeds, type StepBatch } from "../train/feeds.ts";
+import { hiddenStates, trainingProgram } from "../train/step.ts";
+import { trainableAdapter } from "../train/trainable.ts";
+import { f32, LowrankError, type HostTensor } from "../util/index.ts";
+
+export interface Verification {
+  /** Largest absolute difference of logits, where the attention mask is 1. */
+  readonly logits: { readonly base: number; readonly adapter: number; readonly merged: number };
+  /** Relative L2 difference of each gradient, by our parameter name. */
+  readonly gradients: Readonly<Record<string, number>>;
+  /** Absolute difference of the loss before each AdamW step. */
+  readonly losses: readonly number[];
+  /** Relative difference of the gradient's norm at each AdamW step. */
+  readonly norms: readonly number[];
+}
+
+interface Golden {
+  readonly adamw: {
+    readonly lr: number;
+    readonly betas: readonly [number, number];
+    readonly eps: number;
+    readonly weight_decay: number;
+    readonly max_grad_norm: number;
+    readonly steps: readonly { readonly loss: number; readonly grad_norm: number }[];
+  };
+}
+
+const batchOf = (ids: Int32Array, mask: Int32Array, labels: Int32Array, [rows, length]: readonly number[]): StepBatch => ({
+  rows,
+  length,
+  ids,
+  positions: Int32Array.from(ids, (_, index) => index % length),
+  segments: mask,
+  // The reference shifts inside its loss: what follows a position is its label.
+  labels: Int32Array.from(labels, (_, index) => (index % length === length - 1 ? -100 : labels[index + 1])),
+});
+
+const logitsOf = async (backend: Backend, base: Base, modules: Modules, batch: StepBatch, feeds: Readonly<Record<string, Feed>>) => {
+  const { model } = base;
+  const hidden = hiddenStates(model, modules, { B: batch.rows, T: batch.length }, false);
+  const executable = await backend.compile(program({ logits: modules.linear(model.head, hidden) }));
+  const { ids, positions, segments } = stepFeeds(batch, shapeOf(batch));
+  const { logits } = await executable.run({ ids, positions, segments, ...feeds });
+  await executable.dispose();
+  return (logits as HostTensor).data as Float32Array;
+};
+
+const largestDifference = (ours: Float32Array, theirs: Float32Array, mask: Int32Array): number => {
+  const width = ours.length / mask.length;
+  return ours.reduce(
+    (largest, value, index) => (mask[Math.floor(index / width)] === 1 ? Math.max(largest, Math.abs(value - theirs[index])) : largest),
+    0,
+  );
+};
+
+const relative = (ours: Float32Array, theirs: (index: number) => number): number => {
+  let difference = 0;
+  let size = 0;
+  ours.forEach((value, index) => {
+    difference += (value - theirs(index)) ** 2;
+    size += theirs(index) ** 2;
+  });
+  return Math.sqrt(difference / size);
+};
+
+/** The base with the adapter's weights folded in: whole tensors replaced, targets merged on the backend, all of them fed. */
+const mergedModules = async (
+  backend: Backend,
+  base: Base,
+  stored: StoredAdapter,
+): Promise<{ modules: Modules; feeds: Record<string, Feed> }> => {
+  const find = storedTensors(base);
+  const feeds: Record<string, Feed> = {};
+  const replaced = new Map<string, Tensor>();
+  const replace = (name: string, tensor: HostTensor): void => {
+    feeds[name] = tensor;
+    replaced.set(name, input(name, tensor.shape));
+  };
+  for (const { module } of base.model.linears) {
+    const W = find(`${module}.weight`);
+    const merged = W && (await mergeModule(backend, module, W, [{ ...stored, weight: 1 }]));
+    if (merged !== undefined) replace(`${module}.weight`, merged);
+  }
+  for (const slot of stored.adapter.layout.slots)
+    if (slot.role === "weight" || slot.role === "bias") replace(slot.name, f32(viewOf(stored.parameters, slot), slot.shape));
+  return { modules: modulesOf({ find: (name) => replaced.get(name) ?? find(name), aliases: base.model.aliases }), feeds };
+};
+
+const trainAsRecorded = async (
+  backend: Backend,
+  base: Base,
+  { adapter, parameters }: StoredAdapter,
+  batch: StepBatch,
+  { adamw: recipe }: Golden,
+) => {
+  const { model } = base;
+  const shape = shapeOf(batch);
+  const trainable = trainableAdapter(model, adapter);
+  const executable = await backend.compile(trainingProgram({ model, find: storedTensors(base), trainable, shape }));
+  const feeds = stepFeeds(batch, shape);
+  const trained = parameters.slice();
+  const optimiser = adamw(adapter.layout, {
+    beta1: recipe.betas[0],
+    beta2: recipe.betas[1],
+    epsilon: recipe.eps,
+    weightDecay: recipe.weight_decay,
+  });
+  const losses: number[] = [];
+  const norms: number[] = [];
+  let first: Float32Array | undefined;
+  for (const step of recipe.steps) {
+    const { loss, tokens, gradient } = (await executable.run({ ...feeds, parameters: f32(trained) })) as Record<string, HostTensor>;
+    const count = Number(tokens.data[0]);
+    const mean = (gradient.data as Float32Array).map((value) => value / count);
+    first ??= mean.slice();
+    losses.push(Math.abs(Number(loss.data[0]) / count - step.loss));
+    norms.push(Math.abs(clipByNorm(mean, recipe.max_grad_norm) / step.grad_norm - 1));
+    optimiser.update(trained, mean, recipe.lr);
+  }
+  await executable.dispose();
+  return { losses, norms, first: first! };
+};
+
+const gradientPrefix = "grad.";
+
+/** Compares with the reference in a folder: `model/`, `adapter/`, `golden.safetensors` and `golden.json`. */
+export const verifyGolden = async (backend: Backend, directory: string): Promise<Verification> => {
+  const recorded = await readSafetensorsHeader(join(directory, "golden.safetensors"));
+  const location = (name: string) => {
+    const found = recorded.tensors.get(name);
+    if (found === undefined) throw new LowrankError("not-found", `The reference has no tensor "${name}".`, { where: recorded.path });
+    return found;
+  };
+  const integers = async (name: string): Promise<Int32Array> => (await readTensor(location(name))).data as Int32Array;
+  const floats = async (name: string): Promise<Float32Array> => (await readTensorF32(location(name))).data as Float32Array;
+  const golden = JSON.parse(await readFile(join(directory, "golden.json"), "utf8")) as Golden;
+
+  const base = await openBase(join(directory, "model"));
+  const stored = await loadAdapter(join(directory, "adapter"), base.model, { baseDigest: base.digest });
+  const mask = await integers("attention_mask");
+  const batch = batchOf(await integers("input_ids"), mask, await integers("labels"), location("input_ids").shape);
+  const find = storedTensors(base);
+
+  const { model } = base;
+  const { layout } = stored.adapter;
+  const tensors = slotTensors(layout, input("parameters", [layout.size]));
+  const adapted = adaptedModules({ model, find, active: [{ adapter: stored.adapter, tensors, weight: 1 }] });
+  const merged = await mergedModules(backend, base, stored);
+  const difference = async (name: string, modules: Modules, feeds: Readonly<Record<string, Feed>>): Promise<number> =>
+    largestDifference(await logitsOf(backend, base, modules, batch, feeds), await floats(name), mask);
+
+  const { losses, norms, first } = await trainAsRecorded(backend, base, stored, batch, golden);
+  const gradients: Record<string, number> = {};
+  for (const name of recorded.tensors.keys()) {
+    if (!name.startsWith(gradientPrefix)) continue;
+    const place = ourName(name.slice(gradientPrefix.length).replace(".modules_to_save.", "."));
+    const slot = layout.slots.find((candidate) => candidate.name === place?.name);
+    if (slot === undefined)
+      throw new LowrankError("adapter-mismatch", `The reference has a gradient "${name}" and the adapter no such parameter.`, {
+        where: directory,
+      });
+    const theirs = await floats(name);
+    const [rows, columns] = slot.shape;
+    // A turned tensor's element (i, j) lies at (j, i) in the reference.
+    gradients[slot.name] = relative(
+      viewOf(first, slot),
+      (index) => theirs[place!.turned ? (index % columns) * rows + Math.floor(index / columns) : index],
+    );
+  }
+  return {
+    logits: {
+      base: await difference("logits_base", modulesOf({ find, aliases: model.aliases }), {}),
+      adapter: await difference("logits_adapter", adapted, { parameters: f32(stored.parameters) }),
+      merged: await difference("logits_merged", merged.modules, merged.feeds),
+    },
+    gradients,
+    losses,
+    norms,
+  };
+};

@@ -1,0 +1,165 @@
+/** @file Runs a model token by token over a key/value cache: token ids in, logits out. It knows nothing about text, sampling or adapters. */
+import { cast, gather, input, program, type Graph, type Tensor } from "../graph/index.ts";
+import type { Model } from "../models/index.ts";
+import { cachedAttention, type Modules } from "../nn/index.ts";
+import type { Backend, Executable, Feed, Resident } from "../runtime/index.ts";
+import { f32, i32, LowrankError, sizeOf } from "../util/index.ts";
+
+/** A model as it generates: modules for one program at a time, and what their inputs are fed. */
+export interface Inference {
+  readonly model: Model;
+  modules(): Modules;
+  readonly feeds: Readonly<Record<string, Resident>>;
+}
+
+/** One sequence in the making. */
+export interface Decoder {
+  /** Tokens in the cache. */
+  readonly length: number;
+  /** Appends tokens and returns the logits (V) after the last of them. */
+  append(ids: readonly number[]): Promise<Float32Array>;
+  /** Forgets everything after the first `length` tokens. */
+  rewind(length: number): void;
+  dispose(): Promise<void>;
+}
+
+const masked = -1e30;
+const smallestBucket = 16;
+
+/** The smallest power of two that holds `count`: few sizes, so few programs. */
+export const bucketOf = (count: number): number => 2 ** Math.ceil(Math.log2(Math.max(count, smallestBucket)));
+
+// Inputs ids and positions (1, T), bias (1, 1, T, P + T), last (1); key.l and value.l (1, K, P, D); outputs logits (1, V) and the new rows.
+const decodeProgram = ({ model, modules }: Inference, T: number, P: number): Graph => {
+  const { heads: K, headSize } = model.cache;
+  const outputs: Record<string, Tensor> = {};
+  const attention = cachedAttention({
+    positions: cast(input("positions", [1, T], "i32"), "i64"),
+    maxPositions: P + T,
+    bias: input("bias", [1, 1, T, P + T]),
+    past: (layer) => {
+      if (P === 0) return undefined;
+      return { key: input(`past_key.${layer}`, [1, K, P, headSize]), value: input(`past_value.${layer}`, [1, K, P, headSize]) };
+    },
+    present: (layer, key, value) => {
+      outputs[`key.${layer}`] = key;
+      outputs[`value.${layer}`] = value;
+    },
+  });
+  const used = modules();
+  const hidden = model.forward(used, { ids: input("ids", [1, T], "i32"), attention, recompute: false }); // (T, D)
+  const lastRow = gather(hidden, input("last", [1], "i32")); // (1, D)
+  return program({ logits: used.linear(model.head, lastRow), ...outputs });
+};
+
+/** What query i sees: the cached tokens, and of the new ones itself and those before it. */
+const biasOf = (length: number, T: number, P: number): Float32Array =>
+  Float32Array.from({ length: T * (P + T) }, (_, index) => {
+    const query = Math.floor(index / (P + T));
+    const key = index % (P + T);
+    return key < P ? (key < length ? 0 : masked) : key - P <= query ? 0 : masked;
+  });
+
+interface Cache {
+  readonly capacity: number;
+  readonly residents: Readonly<Record<string, Resident>>;
+}
+
+type Contents = (name: string, shape: readonly number[]) => Promise<Float32Array>;
+
+const allocate = async (
+  backend: Backend,
+  { layers, cache: { heads, headSize } }: Model,
+  capacity: number,
+  contents: Contents,
+): Promise<Cache> => {
+  const shape = [1, heads, capacity, headSize];
+  const residents: Record<string, Resident> = {};
+  for (let layer = 0; layer < layers; layer++)
+    for (const kind of ["past_key", "past_value"]) {
+      const name = `${kind}.${layer}`;
+      residents[name] = await backend.upload(f32(await contents(name, shape), shape));
+    }
+  return { capacity, residents };
+};
+
+const empty: Contents = async (_, shape) => new Float32Array(sizeOf(shape));
+
+const grow = async (backend: Backend, model: Model, from: Cache, capacity: number): Promise<Cache> => {
+  const grown = await allocate(backend, model, capacity, async (name, shape) => {
+    const old = (await backend.download(from.residents[name])).data as Float32Array;
+    const [, heads, , size] = shape;
+    const data = new Float32Array(sizeOf(shape));
+    for (let head = 0; head < heads; head++)
+      data.set(old.subarray(head * from.capacity * size, (head + 1) * from.capacity * size), head * capacity * size);
+    return data;
+  });
+  for (const resident of Object.values(from.residents)) await backend.release(resident);
+  return grown;
+};
+
+/** Compiled programs by size, shared by every sequence over one model. */
+export type Programs = Map<string, Promise<Executable>>;
+
+/** Starts a sequence that will hold about `expected` tokens. */
+export const createDecoder = async (backend: Backend, inference: Inference, programs: Programs, expected: number): Promise<Decoder> => {
+  const { model, feeds } = inference;
+  let cache = await allocate(backend, model, bucketOf(expected), empty);
+  let length = 0;
+
+  const executable = (T: number, P: number): Promise<Executable> => {
+    const key = `${T}×${P}`;
+    const compiled = programs.get(key) ?? backend.compile(decodeProgram(inference, T, P));
+    programs.set(key, compiled);
+    return compiled;
+  };
+
+  return {
+    get length() {
+      return length;
+    },
+    append: async (ids) => {
+      if (ids.length === 0)
+        throw new LowrankError("invalid-argument", "There are no tokens to append.", {
+          fix: "Start from at least one token, for example BOS.",
+        });
+      const T = ids.length === 1 ? 1 : bucketOf(ids.length);
+      if (length + ids.length > model.maxPositions)
+        throw new LowrankError(
+          "invalid-argument",
+          `${length + ids.length} tokens do not fit into the model's ${model.maxPositions} positions.`,
+          {
+            fix: "Shorten the prompt or ask for fewer tokens.",
+          },
+        );
+      if (length + T > cache.capacity) cache = await grow(backend, model, cache, bucketOf(length + T));
+      const P = length === 0 ? 0 : cache.capacity;
+      const padded = Int32Array.from({ length: T }, (_, index) => ids[index] ?? 0);
+      const positions = Int32Array.from({ length: T }, (_, index) => length + Math.min(index, ids.length - 1));
+      const all: Record<string, Feed> = {
+        ...feeds,
+        ...(P === 0 ? {} : cache.residents),
+        ids: i32(padded, [1, T]),
+        positions: i32(positions, [1, T]),
+        bias: f32(biasOf(length, T, P), [1, 1, T, P + T]),
+        last: i32([ids.length - 1]),
+      };
+      const store = Object.entries(cache.residents).map(([name, into]) => ({
+        output: name.replace("past_", ""),
+        into,
+        axis: 2,
+        offsets: [length],
+      }));
+      const { logits } = await (await executable(T, P)).run(all, { store });
+      length += ids.length;
+      return (logits as { data: Float32Array }).data;
+    },
+    rewind: (to) => {
+      if (to > length) throw new LowrankError("invalid-argument", `The sequence has ${length} tokens and cannot be rewound to ${to}.`);
+      length = to;
+    },
+    dispose: async () => {
+      for (const resident of Object.values(cache.residents)) await backend.release(resident);
+    },
+  };
+};
