@@ -1,0 +1,26 @@
+import { describe, expect, it } from "vitest";
+import { clipByNorm } from "./clip.ts";
+
+describe("clipByNorm", () => {
+  // Figures of torch 2.13's clip_grad_norm_.
+  it.each([
+    [1, [0.5999999046325684, 0.7999998331069946, 0]],
+    [5, [2.9999992847442627, 3.9999990463256836, 0]],
+    [6, [3, 4, 0]],
+    [Infinity, [3, 4, 0]],
+  ])("scales (3, 4, 0) to a norm of at most %d", (maxNorm, expected) => {
+    const gradient = Float32Array.of(3, 4, 0);
+    expect(clipByNorm(gradient, maxNorm)).toBe(5);
+    gradient.forEach((value, index) => expect(value).toBeCloseTo(expected[index], 6));
+  });
+
+  it("adds in float64, so that a long gradient of small values keeps its norm", () => {
+    expect(clipByNorm(new Float32Array(4_000_001).fill(1e-4), Infinity)).toBeCloseTo(0.2, 7);
+  });
+
+  it.each([NaN, Infinity])("reports a gradient with %d in it and leaves it alone", (value) => {
+    const gradient = Float32Array.of(3, value, 4);
+    expect(clipByNorm(gradient, 1)).toBe(value);
+    expect([...gradient]).toEqual([3, value, 4]);
+  });
+});

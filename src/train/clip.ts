@@ -1,0 +1,27 @@
+/** @file Scales a gradient down to a largest norm. It knows nothing about where the gradient came from. */
+
+/** The Euclidean norm, summed in float64. */
+const normOf = (vector: Float32Array): number => {
+  let even = 0;
+  let odd = 0; // two sums, so that the additions overlap
+  const paired = vector.length & ~1;
+  for (let index = 0; index < paired; index += 2) {
+    even += vector[index] * vector[index];
+    odd += vector[index + 1] * vector[index + 1];
+  }
+  if (paired < vector.length) odd += vector[paired] * vector[paired];
+  return Math.sqrt(even + odd);
+};
+
+/**
+ * Scales `gradient` in place so that its norm is at most `maxNorm`, and returns the norm from before.
+ * The factor is `maxNorm / (norm + 1e-6)` and never above 1, as in torch's clip_grad_norm_. A norm that is not finite
+ * leaves the gradient alone: the caller sees it and decides. A `maxNorm` of Infinity only measures.
+ */
+export const clipByNorm = (gradient: Float32Array, maxNorm: number): number => {
+  const norm = normOf(gradient);
+  const factor = maxNorm / (norm + 1e-6);
+  if (!Number.isFinite(norm) || factor >= 1) return norm;
+  for (let index = 0; index < gradient.length; index++) gradient[index] *= factor;
+  return norm;
+};

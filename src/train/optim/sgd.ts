@@ -1,0 +1,52 @@
+/** @file Stochastic gradient descent with optional momentum, with the arithmetic of torch.optim.SGD. It knows nothing about schedules. */
+import type { ParameterLayout } from "../../nn/layout.ts";
+import { rateSpans, restoreVectors, type Optimiser, type OptimiserState, type RateSpan } from "./optimiser.ts";
+
+export interface SgdOptions {
+  /** Share of the earlier direction that an update keeps, default 0 (none, and no memory). */
+  readonly momentum?: number;
+  /** Added to the gradient times the parameter (not decoupled), default 0. */
+  readonly weightDecay?: number;
+  /** Learning rate of lora_B over that of everything else (LoRA+), default 1. */
+  readonly loraPlusRatio?: number;
+}
+
+// u ← μu + g + λθ, θ ← θ − ηu; outside `sgd` for the reason given in adamw.ts.
+const updateSpan = (
+  parameters: Float32Array,
+  gradient: Float32Array,
+  velocity: Float32Array | undefined,
+  { start, end }: RateSpan,
+  { rate, momentum, weightDecay }: { rate: number; momentum: number; weightDecay: number },
+): void => {
+  for (let index = start; index < end; index++) {
+    let direction = gradient[index] + weightDecay * parameters[index];
+    if (velocity !== undefined) {
+      direction += momentum * velocity[index];
+      velocity[index] = direction;
+    }
+    parameters[index] -= rate * direction;
+  }
+};
+
+/** A gradient descent optimiser for the parameters of `layout`. */
+export const sgd = (layout: ParameterLayout, { momentum = 0, weightDecay = 0, loraPlusRatio = 1 }: SgdOptions = {}): Optimiser => {
+  const spans = rateSpans(layout, loraPlusRatio);
+  const velocity = momentum === 0 ? undefined : new Float32Array(layout.size);
+  const vectors: OptimiserState["vectors"] = velocity === undefined ? {} : { velocity };
+  let step = 0;
+  return {
+    name: "sgd",
+    update(parameters, gradient, learningRate) {
+      step += 1;
+      for (const span of spans) {
+        updateSpan(parameters, gradient, velocity, span, { rate: learningRate * span.multiplier, momentum, weightDecay });
+      }
+    },
+    state: () => ({ step, vectors }),
+    restore(state) {
+      restoreVectors("sgd", vectors, state.vectors);
+      step = state.step;
+    },
+  };
+};
