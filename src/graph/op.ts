@@ -1,5 +1,5 @@
 /** @file Symbolic tensors and the contract of an op: one record that says everything about it. It knows no particular op. */
-import type { DType, HostTensor, TypedArray } from "../util/index.ts";
+import { LowrankError, type DType, type HostTensor, type TypedArray } from "../util/index.ts";
 
 /** Every op there is; `ops/index.ts` holds one record for each, and a missing one does not compile. */
 export type OpName =
@@ -80,6 +80,8 @@ export interface Lowering {
 
 export interface Op<A = unknown> {
   readonly name: OpName;
+  /** How many of the inputs the value is made from, where the others serve its gradient only; all where absent. */
+  readonly operands?: number;
   /** The result's type; throws `shape-mismatch` that names both shapes. */
   infer(inputs: readonly TensorType[], attributes: A): TensorType;
   /** The gradient of each input, given the gradient of the result; undefined where there is none. */
@@ -97,8 +99,21 @@ export const node = <A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): Te
   return { op, inputs, attributes, dtype, shape };
 };
 
+/** What a tensor's value is made from: its inputs without those that serve its gradient only. */
+export const operandsOf = ({ op, inputs }: Tensor): readonly Tensor[] =>
+  op.operands === undefined ? inputs : inputs.slice(0, op.operands);
+
 /** `[2, 3]` as people write it. */
 export const shapeText = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
+
+/** `f32 [2, 3]` as people write it. */
+export const typeText = ({ dtype, shape }: TensorType): string => `${dtype} ${shapeText(shape)}`;
+
+/** Throws `shape-mismatch` unless all are float32. */
+export const needFloat32 = (name: string, ...types: readonly TensorType[]): void => {
+  if (types.some(({ dtype }) => dtype !== "f32"))
+    throw new LowrankError("shape-mismatch", `${name}: float32 is needed, not ${types.map(typeText).join(" and ")}.`);
+};
 
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((size, axis) => size === b[axis]);

@@ -2,10 +2,14 @@
 import type { Tensor } from "./op.ts";
 
 /**
- * Everything that `outputs` depend on, inputs before users; nothing else is in a program, so dead code never reaches the emitter.
- * The walk does not go behind the tensors in `stop` (they are included).
+ * Everything that `outputs` depend on, inputs before users. The walk does not go behind the tensors in `stop` (they are included);
+ * `inputsOf` says what a tensor depends on, by default all its inputs.
  */
-export const topological = (outputs: readonly Tensor[], stop: ReadonlySet<Tensor> = new Set()): Tensor[] => {
+export const topological = (
+  outputs: readonly Tensor[],
+  stop: ReadonlySet<Tensor> = new Set(),
+  inputsOf: (tensor: Tensor) => readonly Tensor[] = ({ inputs }) => inputs,
+): Tensor[] => {
   const order: Tensor[] = [];
   const state = new Map<Tensor, "open" | "done">();
   const stack = outputs.toReversed();
@@ -14,9 +18,9 @@ export const topological = (outputs: readonly Tensor[], stop: ReadonlySet<Tensor
     const seen = state.get(tensor);
     if (seen === undefined) {
       state.set(tensor, "open");
-      if (!stop.has(tensor))
-        for (let index = tensor.inputs.length - 1; index >= 0; index--)
-          if (!state.has(tensor.inputs[index])) stack.push(tensor.inputs[index]);
+      if (stop.has(tensor)) continue;
+      const inputs = inputsOf(tensor);
+      for (let index = inputs.length - 1; index >= 0; index--) if (!state.has(inputs[index])) stack.push(inputs[index]);
     } else {
       stack.pop();
       if (seen === "open") order.push(tensor);

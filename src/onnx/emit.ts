@@ -1,7 +1,7 @@
 /** @file Writes a program as ONNX ModelProto bytes; weights stay in their files and are referred to. It runs nothing. */
 import { parse, relative } from "node:path";
 import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
-import type { Graph, Lowering, OnnxAttribute, TensorType } from "../graph/index.ts";
+import { operandsOf, type Graph, type Lowering, type OnnxAttribute, type TensorType } from "../graph/index.ts";
 import { LowrankError, type DType, type HostTensor } from "../util/index.ts";
 import {
   ModelProtoSchema,
@@ -33,8 +33,11 @@ const attributeTypes = { float: 1, int: 2, text: 3, ints: 7 };
 const irVersion = 10n;
 const opsetVersion = 21n;
 
+// Names of the emitter's own begin with this, so that they do not meet the names that a program gives.
+const own = "%";
+
 /** The name of the input that is 0 at run time; the backend feeds it. */
-export const zeroInput = "zero";
+export const zeroInput = `${own}zero`;
 
 export interface OnnxModel {
   readonly bytes: Uint8Array;
@@ -67,11 +70,11 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
   let needsZero = false;
 
   const emit: Lowering["emit"] = (opType, from, attributes = {}, domain = "") => {
-    const output = `v${count++}`;
+    const output = `${own}v${count++}`;
     nodes.push({
       opType,
       domain,
-      name: `${opType}_${output}`,
+      name: `${opType}${output}`,
       input: [...from],
       output: [output],
       attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
@@ -80,7 +83,7 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
   };
 
   const rawConstant = ({ dtype, shape, data }: HostTensor): string => {
-    const name = `c${initializers.length}`;
+    const name = `${own}c${initializers.length}`;
     initializers.push({
       name,
       dataType: dataTypes[dtype],
@@ -109,7 +112,7 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
       const { root } = parse(path);
       if (root === "") throw new LowrankError("graph-invalid", "A weight's path must be absolute.", { where: `${path}, tensor ${name}` });
       roots.add(root);
-      const value = `w${initializers.length}`;
+      const value = `${own}w${initializers.length}`;
       initializers.push({
         name: value,
         dataType: dataTypes[dtype],
@@ -136,7 +139,7 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
       tensor,
       tensor.op.onnx(
         lowering,
-        tensor.inputs.map((operand) => names.get(operand)!),
+        operandsOf(tensor).map((operand) => names.get(operand)!),
         tensor,
       ),
     );
@@ -148,7 +151,14 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
 
   // Identity gives each output its own name, also where it is an input or is returned twice.
   const outputs = Object.entries(graph.outputs).map(([name, tensor]) => {
-    nodes.push({ opType: "Identity", name: `out_${name}`, input: [names.get(tensor)!], output: [name], attribute: [], domain: "" });
+    nodes.push({
+      opType: "Identity",
+      name: `Identity${own}${name}`,
+      input: [names.get(tensor)!],
+      output: [name],
+      attribute: [],
+      domain: "",
+    });
     return valueInfo(name, tensor);
   });
   const model = create(ModelProtoSchema, {

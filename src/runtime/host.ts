@@ -1,53 +1,56 @@
-/** @file Checks that backends share: what is fed fits the program, and rows copied into resident tensors stay inside them. */
-import type { Graph } from "../graph/index.ts";
-import { LowrankError, sizeOf, type HostTensor, type TypedArray } from "../util/index.ts";
-import type { Feed, Resident, Store } from "./backend.ts";
+/** @file Checks that backends share: what is fed, kept and stored fits the program, before anything runs. */
+import type { Graph, TensorType } from "../graph/index.ts";
+import { dtypes, LowrankError, sizeOf, type HostTensor } from "../util/index.ts";
+import type { Feed, Resident, RunOptions, Store } from "./backend.ts";
 
 export const isResident = (feed: Feed): feed is Resident => "id" in feed;
 
-/** Throws `invalid-argument` for an input that is missing, unknown, or of another type than the program's. */
-export const checkFeeds = ({ inputs }: Pick<Graph, "inputs">, feeds: Readonly<Record<string, Feed>>): void => {
-  for (const [name, { dtype, shape }] of inputs) {
-    const feed = feeds[name];
-    if (feed === undefined) throw new LowrankError("invalid-argument", `The input "${name}" is not fed.`);
-    if (feed.dtype !== dtype || feed.shape.join() !== shape.join())
-      throw new LowrankError(
-        "invalid-argument",
-        `The input "${name}" is ${dtype} [${shape.join(", ")}], not ${feed.dtype} [${feed.shape.join(", ")}].`,
-      );
-    if (!isResident(feed) && feed.data.length !== sizeOf(shape))
-      throw new LowrankError(
-        "invalid-argument",
-        `The input "${name}" has ${feed.data.length} values where its shape takes ${sizeOf(shape)}.`,
-      );
-  }
-  for (const name of Object.keys(feeds))
-    if (!inputs.has(name)) throw new LowrankError("invalid-argument", `The program has no input "${name}".`);
+const typeText = ({ dtype, shape }: TensorType): string => `${dtype} [${shape.join(", ")}]`;
+
+const refuse = (what: string): never => {
+  throw new LowrankError("invalid-argument", what);
 };
 
-/** Copies `source` into `target`, which agree in all axes but one, at one offset along it for each leading entry. */
-export const storeRows = (
-  source: HostTensor,
-  target: { shape: readonly number[]; data: TypedArray },
-  { axis, offsets, output }: Store,
-): void => {
+/** Throws `invalid-argument` unless a host tensor has the array and the number of values that its type takes. */
+export const checkHost = (what: string, { dtype, shape, data }: HostTensor): void => {
+  const { array } = dtypes[dtype];
+  if (!(data instanceof array)) refuse(`${what} is ${dtype} and comes as ${(data as object).constructor.name} instead of ${array.name}.`);
+  if (data.length !== sizeOf(shape)) refuse(`${what} has ${data.length} values where its shape takes ${sizeOf(shape)}.`);
+};
+
+const checkFeeds = ({ inputs }: Graph, feeds: Readonly<Record<string, Feed>>): void => {
+  for (const [name, type] of inputs) {
+    const feed = feeds[name];
+    if (feed === undefined) return refuse(`The input "${name}" is not fed.`);
+    if (typeText(feed) !== typeText(type)) refuse(`The input "${name}" is ${typeText(type)}, not ${typeText(feed)}.`);
+    if (!isResident(feed)) checkHost(`The input "${name}"`, feed);
+  }
+  for (const name of Object.keys(feeds)) if (!inputs.has(name)) refuse(`The program has no input "${name}".`);
+};
+
+const checkStore = (source: TensorType, { axis, offsets, output, into }: Store): void => {
   const fits =
     axis > 0 &&
-    source.shape.length === target.shape.length &&
-    source.shape.every((size, index) => index === axis || size === target.shape[index]) &&
+    source.dtype === into.dtype &&
+    source.shape.length === into.shape.length &&
+    source.shape.every((size, index) => index === axis || size === into.shape[index]) &&
     offsets.length === source.shape[0] &&
-    offsets.every((offset) => offset >= 0 && offset + source.shape[axis] <= target.shape[axis]);
+    offsets.every((offset) => Number.isInteger(offset) && offset >= 0 && offset + source.shape[axis] <= into.shape[axis]);
   if (!fits)
-    throw new LowrankError(
-      "invalid-argument",
-      `The output "${output}" [${source.shape.join(", ")}] does not fit into [${target.shape.join(", ")}] at ${offsets.join(", ")} along axis ${axis}.`,
-    );
-  const inner = sizeOf(source.shape.slice(axis + 1));
-  const [from, to] = [source.shape[axis] * inner, target.shape[axis] * inner];
-  const middle = sizeOf(source.shape.slice(1, axis));
-  for (let row = 0; row < source.shape[0]; row++)
-    for (let block = 0; block < middle; block++) {
-      const index = row * middle + block;
-      target.data.set(source.data.subarray(index * from, (index + 1) * from) as never, index * to + offsets[row] * inner);
-    }
+    refuse(`The output "${output}" ${typeText(source)} does not fit into ${typeText(into)} at ${offsets.join(", ")} along axis ${axis}.`);
 };
+
+/** Throws `invalid-argument` for what is fed, kept or stored and does not fit the program. */
+export const checkRun = (graph: Graph, feeds: Readonly<Record<string, Feed>>, { keep = [], store = [] }: RunOptions): void => {
+  checkFeeds(graph, feeds);
+  for (const name of [...keep, ...store.map(({ output }) => output)])
+    if (!Object.hasOwn(graph.outputs, name)) refuse(`The program has no output "${name}".`);
+  for (const entry of store) checkStore(graph.outputs[entry.output], entry);
+};
+
+/** The same tensor in a buffer of its own: a view into a larger buffer takes its neighbours along to another thread. */
+export const compact = ({ dtype, shape, data }: HostTensor): HostTensor => ({
+  dtype,
+  shape,
+  data: data.byteLength === data.buffer.byteLength ? data : new dtypes[dtype].array(data as never),
+});

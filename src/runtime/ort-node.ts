@@ -2,11 +2,11 @@
 import { availableParallelism } from "node:os";
 import type { Worker } from "node:worker_threads";
 import { emitOnnx } from "../onnx/index.ts";
-import { LowrankError, type ErrorCode, type HostTensor } from "../util/index.ts";
+import { LowrankError, messageOf, type ErrorCode, type HostTensor } from "../util/index.ts";
 import type { Graph } from "../graph/index.ts";
-import type { Backend, Executable, Resident } from "./backend.ts";
-import { checkFeeds } from "./host.ts";
-import type { Device, Engine, EngineResult } from "./ort-session.ts";
+import type { Backend, Executable, Feed, Resident } from "./backend.ts";
+import { checkHost, checkRun, compact, isResident } from "./host.ts";
+import type { Device, Engine } from "./ort-session.ts";
 import type { Reply } from "./ort-worker.ts";
 import { startWorker } from "./start-worker.ts";
 
@@ -20,25 +20,27 @@ export interface OrtOptions {
 type Method = keyof Engine;
 type Call = <M extends Method>(method: M, ...parameters: Parameters<Engine[M]>) => Promise<Awaited<ReturnType<Engine[M]>>>;
 
-const connect = (worker: Worker): { call: Call; fail(error: unknown): void } => {
-  const waiting = new Map<number, { resolve(value: never): void; reject(error: unknown): void }>();
+const connect = (worker: Worker): { call: Call; fail(error: LowrankError): void } => {
+  const waiting = new Map<number, { resolve(value: never): void; reject(error: LowrankError): void }>();
   let next = 1;
-  let broken: unknown;
-  const fail = (error: unknown): void => {
+  let broken: LowrankError | undefined;
+  const fail = (error: LowrankError): void => {
     broken ??= error;
     for (const { reject } of waiting.values()) reject(error);
     waiting.clear();
     worker.unref();
   };
   worker.unref();
-  worker.on("error", fail);
+  worker.on("error", (cause) => fail(new LowrankError("backend-failed", `The runtime's thread failed: ${messageOf(cause)}.`, { cause })));
   worker.on("exit", () => fail(new LowrankError("backend-failed", "The runtime's thread has ended.")));
   worker.on("message", (reply: Reply) => {
-    const { resolve, reject } = waiting.get(reply.id)!;
+    const call = waiting.get(reply.id);
+    // The answer to a call that a disposal has rejected already.
+    if (call === undefined) return;
     waiting.delete(reply.id);
     if (waiting.size === 0) worker.unref();
-    if ("error" in reply) reject(new LowrankError(reply.error.code as ErrorCode, reply.error.message));
-    else resolve(reply.value as never);
+    if ("error" in reply) call.reject(new LowrankError(reply.error.code as ErrorCode, reply.error.message));
+    else call.resolve(reply.value as never);
   });
   const call: Call = (method, ...parameters) =>
     new Promise((resolve, reject) => {
@@ -52,6 +54,9 @@ const connect = (worker: Worker): { call: Call; fail(error: unknown): void } => 
   return { call, fail };
 };
 
+const sendable = (feeds: Readonly<Record<string, Feed>>): Record<string, Feed> =>
+  Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [name, isResident(feed) ? feed : compact(feed)]));
+
 /**
  * A backend on ONNX Runtime.
  * @example
@@ -63,24 +68,33 @@ const connect = (worker: Worker): { call: Call; fail(error: unknown): void } => 
 export const ortBackend = ({ device = "cpu", threads = availableParallelism() }: OrtOptions = {}): Backend => {
   const worker = startWorker("ort-worker", { device, threads });
   const { call, fail } = connect(worker);
+  let disposed = false;
   const compile = async (graph: Graph): Promise<Executable> => {
     const session = await call("compile", emitOnnx(graph, device));
     return {
       run: async (feeds, options = {}) => {
-        checkFeeds(graph, feeds);
-        const { hosts, residents }: EngineResult = await call("run", session, feeds, options);
+        checkRun(graph, feeds, options);
+        const { hosts, residents } = await call("run", session, sendable(feeds), options);
         return { ...hosts, ...residents };
       },
-      dispose: () => call("closeSession", session),
+      dispose: async () => {
+        if (!disposed) await call("closeSession", session);
+      },
     };
   };
   return {
     name: `onnxruntime-${device}`,
     compile,
-    upload: (tensor: HostTensor): Promise<Resident> => call("upload", tensor),
-    download: ({ id }) => call("download", id),
-    release: ({ id }) => call("release", id),
+    upload: async (tensor: HostTensor): Promise<Resident> => {
+      checkHost("The tensor", tensor);
+      return call("upload", compact(tensor));
+    },
+    download: (resident) => call("download", resident),
+    release: async (resident) => {
+      if (!disposed) await call("release", resident);
+    },
     dispose: async () => {
+      disposed = true;
       fail(new LowrankError("backend-failed", "The backend has been disposed."));
       await worker.terminate();
     },

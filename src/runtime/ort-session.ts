@@ -2,9 +2,10 @@
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import type { OnnxModel } from "../onnx/index.ts";
 import { zeroInput } from "../onnx/index.ts";
-import { dtypes, LowrankError, messageOf, type DType, type HostTensor, type TypedArray } from "../util/index.ts";
+import { LowrankError, messageOf, type DType, type HostTensor, type TypedArray } from "../util/index.ts";
 import type { Feed, Resident, RunOptions } from "./backend.ts";
-import { isResident, storeRows } from "./host.ts";
+import { compact, isResident } from "./host.ts";
+import { createResidents, type RunResult } from "./residents.ts";
 
 /** Where programs run: `cpu` always works; the others need their provider's libraries. */
 export type Device = "cpu" | "webgpu" | "cuda";
@@ -24,13 +25,16 @@ const ortTensor = ({ dtype, shape, data }: HostTensor): Tensor => {
   return new Tensor(type as "float32", data as Float32Array, shape);
 };
 
+const hostTensor = ({ type, dims, data }: Tensor): HostTensor => compact({ dtype: ourTypes[type], shape: dims, data: data as TypedArray });
+
 const sessionOptions = ({ device, threads }: EngineOptions, root: string | undefined): InferenceSession.SessionOptions => ({
   executionProviders: device === "cpu" ? ["cpu"] : [device, "cpu"],
   intraOpNumThreads: threads,
   interOpNumThreads: 1,
   // With the pattern the first runs keep a second copy of every buffer; without it the peak is 40 % lower at the same speed.
   enableMemPattern: false,
-  logSeverityLevel: 3,
+  // Errors come back as exceptions; printing them as well would tear the terminal view.
+  logSeverityLevel: 4,
   extra: {
     session: {
       // Prepacked weights are private copies; unpacked ones stay mapped from their file.
@@ -42,19 +46,14 @@ const sessionOptions = ({ device, threads }: EngineOptions, root: string | undef
   },
 });
 
-export interface EngineResult {
-  readonly hosts: Record<string, HostTensor>;
-  readonly residents: Record<string, Resident>;
-}
-
 /** Sessions and resident tensors by number, so that a worker can be told about them in messages. */
 export interface Engine {
   compile(model: OnnxModel): Promise<number>;
-  run(session: number, feeds: Readonly<Record<string, Feed>>, options: RunOptions): Promise<EngineResult>;
+  run(session: number, feeds: Readonly<Record<string, Feed>>, options: RunOptions): Promise<RunResult>;
   closeSession(session: number): Promise<void>;
   upload(tensor: HostTensor): Resident;
-  download(id: number): HostTensor;
-  release(id: number): void;
+  download(resident: Resident): HostTensor;
+  release(resident: Resident): void;
 }
 
 const backendError = (what: string, error: unknown): LowrankError => {
@@ -66,24 +65,12 @@ const backendError = (what: string, error: unknown): LowrankError => {
 
 export const createEngine = (options: EngineOptions): Engine => {
   const sessions = new Map<number, { session: InferenceSession; needsZero: boolean }>();
-  const residents = new Map<number, HostTensor>();
+  const residents = createResidents();
   let next = 1;
-
-  const upload = (tensor: HostTensor): Resident => {
-    const id = next++;
-    residents.set(id, tensor);
-    return { id, dtype: tensor.dtype, shape: tensor.shape };
-  };
-  const resident = (id: number): HostTensor => {
-    const tensor = residents.get(id);
-    if (tensor === undefined) throw new LowrankError("invalid-argument", "A resident tensor was used after its release.");
-    return tensor;
-  };
-
   return {
-    upload,
-    download: resident,
-    release: (id) => void residents.delete(id),
+    upload: residents.add,
+    download: residents.get,
+    release: residents.release,
     compile: async ({ bytes, root, needsZero }) => {
       try {
         const session = await InferenceSession.create(bytes, sessionOptions(options, root));
@@ -97,29 +84,18 @@ export const createEngine = (options: EngineOptions): Engine => {
       await sessions.get(id)?.session.release();
       sessions.delete(id);
     },
-    run: async (id, feeds, { keep = [], store = [] }) => {
-      const { session, needsZero } = sessions.get(id)!;
+    run: async (id, feeds, options) => {
+      const compiled = sessions.get(id);
+      if (compiled === undefined) throw new LowrankError("invalid-argument", "A program was run after its disposal.");
+      for (const { into } of options.store ?? []) residents.get(into);
       const inputs = Object.fromEntries(
-        Object.entries(feeds).map(([name, feed]) => [name, ortTensor(isResident(feed) ? resident(feed.id) : feed)]),
+        Object.entries(feeds).map(([name, feed]) => [name, ortTensor(isResident(feed) ? residents.get(feed) : feed)]),
       );
-      if (needsZero) inputs[zeroInput] = new Tensor("float32", new Float32Array(1), [1]);
-      const outputs = await session.run(inputs).catch((error: unknown) => {
+      if (compiled.needsZero) inputs[zeroInput] = new Tensor("float32", new Float32Array(1), [1]);
+      const outputs = await compiled.session.run(inputs).catch((error: unknown) => {
         throw backendError("ONNX Runtime failed to run the program", error);
       });
-      const result: EngineResult = { hosts: {}, residents: {} };
-      for (const [name, output] of Object.entries(outputs)) {
-        const dtype = ourTypes[output.type];
-        const host: HostTensor = { dtype, shape: output.dims, data: output.data as TypedArray };
-        const stores = store.filter((entry) => entry.output === name);
-        for (const entry of stores) storeRows(host, resident(entry.into.id), entry);
-        if (keep.includes(name)) result.residents[name] = upload(host);
-        else if (stores.length === 0) result.hosts[name] = { ...host, data: owned(host) };
-      }
-      return result;
+      return residents.settle(Object.fromEntries(Object.entries(outputs).map(([name, output]) => [name, hostTensor(output)])), options);
     },
   };
 };
-
-// A view into a larger buffer cannot be handed to another thread without taking its neighbours along.
-const owned = ({ data, dtype }: HostTensor): TypedArray =>
-  data.byteLength === data.buffer.byteLength ? data : new dtypes[dtype].array(data as never);

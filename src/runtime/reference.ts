@@ -1,32 +1,45 @@
 /** @file The backend that tests hold others against: plain TypeScript, float32 results, no speed. */
 import { closeSync, openSync, readSync } from "node:fs";
-import { inputOf, weightOf, type Graph, type Tensor, type WeightLocation } from "../graph/index.ts";
-import { dtypes, type HostTensor } from "../util/index.ts";
-import type { Backend, Executable, Feed } from "./backend.ts";
-import { checkFeeds, isResident, storeRows } from "./host.ts";
+import { operandsOf, weightOf, type Graph, type Tensor } from "../graph/index.ts";
+import { dtypes, LowrankError, messageOf, type HostTensor, type TypedArray } from "../util/index.ts";
+import type { Backend, Executable } from "./backend.ts";
+import { checkHost, checkRun, isResident } from "./host.ts";
+import { createResidents } from "./residents.ts";
 
-const readWeight = ({ path, offset, bytes, dtype }: WeightLocation): HostTensor["data"] => {
+const readBytes = (path: string, offset: number, bytes: number): ArrayBuffer => {
   const content = new Uint8Array(bytes);
   const file = openSync(path, "r");
   try {
-    readSync(file, content, 0, bytes, offset);
+    const count = readSync(file, content, 0, bytes, offset);
+    if (count < bytes) throw new Error(`only ${count} of ${bytes} bytes are there`);
   } finally {
     closeSync(file);
   }
-  return new dtypes[dtype].array(content.buffer);
+  return content.buffer;
 };
 
-const evaluate = (graph: Graph, fed: ReadonlyMap<string, HostTensor>): Map<Tensor, HostTensor> => {
+const readWeight = (tensor: Tensor): TypedArray | undefined => {
+  const stored = weightOf(tensor);
+  if (stored === undefined) return undefined;
+  const { path, offset, bytes, dtype } = stored.location;
+  try {
+    return new dtypes[dtype].array(readBytes(path, offset, bytes));
+  } catch (error) {
+    throw new LowrankError("backend-failed", `A weight cannot be read: ${messageOf(error)}.`, {
+      where: `${path}, tensor ${stored.name}`,
+      cause: error,
+    });
+  }
+};
+
+const evaluate = (order: readonly Tensor[], leaves: ReadonlyMap<Tensor, TypedArray>): Map<Tensor, HostTensor> => {
   const values = new Map<Tensor, HostTensor>();
-  for (const tensor of graph.order) {
+  for (const tensor of order) {
     const { dtype, shape, op } = tensor;
-    const input = inputOf(tensor);
-    const stored = weightOf(tensor);
-    const leaf = input ? fed.get(input.name)!.data : stored && readWeight(stored.location);
     const data =
-      leaf ??
+      leaves.get(tensor) ??
       op.reference(
-        tensor.inputs.map((operand) => values.get(operand)!),
+        operandsOf(tensor).map((operand) => values.get(operand)!),
         tensor,
       );
     values.set(tensor, { dtype, shape, data });
@@ -34,39 +47,61 @@ const evaluate = (graph: Graph, fed: ReadonlyMap<string, HostTensor>): Map<Tenso
   return values;
 };
 
+const copy = ({ dtype, shape, data }: HostTensor): HostTensor => ({ dtype, shape, data: data.slice() });
+
 /** A backend that evaluates each op by its record's plain-TypeScript rule. */
 export const referenceBackend = (): Backend => {
-  const residents = new Map<number, HostTensor>();
-  let next = 1;
-  const upload = (tensor: HostTensor) => {
-    const id = next++;
-    residents.set(id, { ...tensor, data: tensor.data.slice() });
-    return { id, dtype: tensor.dtype, shape: tensor.shape };
+  const residents = createResidents();
+  let disposed = false;
+  const checkAlive = (): void => {
+    if (disposed) throw new LowrankError("backend-failed", "The backend has been disposed.");
   };
-  const compile = (graph: Graph): Executable => ({
-    run: async (feeds, { keep = [], store = [] } = {}) => {
-      checkFeeds(graph, feeds);
-      const fed = new Map(Object.entries(feeds).map(([name, feed]) => [name, isResident(feed) ? residents.get(feed.id)! : feed]));
-      const values = evaluate(graph, fed);
-      const results: Record<string, Feed> = {};
-      for (const [name, tensor] of Object.entries(graph.outputs)) {
-        const stores = store.filter(({ output }) => output === name);
-        for (const entry of stores) storeRows(values.get(tensor)!, residents.get(entry.into.id)!, entry);
-        if (keep.includes(name)) results[name] = upload(values.get(tensor)!);
-        else if (stores.length === 0) results[name] = values.get(tensor)!;
-      }
-      return results;
-    },
-    dispose: async () => {},
-  });
+  const compile = (graph: Graph): Executable => {
+    const weights = graph.order.flatMap((tensor): [Tensor, TypedArray][] => {
+      const data = readWeight(tensor);
+      return data === undefined ? [] : [[tensor, data]];
+    });
+    let closed = false;
+    return {
+      run: async (feeds, options = {}) => {
+        checkAlive();
+        if (closed) throw new LowrankError("invalid-argument", "A program was run after its disposal.");
+        checkRun(graph, feeds, options);
+        for (const { into } of options.store ?? []) residents.get(into);
+        const leaves = new Map(weights);
+        for (const [name, tensor] of graph.inputs) {
+          const feed = feeds[name];
+          leaves.set(tensor, (isResident(feed) ? residents.get(feed) : feed).data);
+        }
+        const values = evaluate(graph.order, leaves);
+        // Copies, because a value may be the very array of a constant, a feed or a resident tensor.
+        const outputs = Object.fromEntries(Object.entries(graph.outputs).map(([name, tensor]) => [name, copy(values.get(tensor)!)]));
+        const result = residents.settle(outputs, options);
+        return { ...result.hosts, ...result.residents };
+      },
+      dispose: async () => {
+        closed = true;
+      },
+    };
+  };
   return {
     name: "reference",
-    compile: async (graph) => compile(graph),
-    upload: async (tensor) => upload(tensor),
-    download: async ({ id }) => residents.get(id)!,
-    release: async ({ id }) => {
-      residents.delete(id);
+    compile: async (graph) => {
+      checkAlive();
+      return compile(graph);
     },
-    dispose: async () => residents.clear(),
+    upload: async (tensor) => {
+      checkAlive();
+      checkHost("The tensor", tensor);
+      return residents.add(copy(tensor));
+    },
+    download: async (resident) => {
+      checkAlive();
+      return copy(residents.get(resident));
+    },
+    release: async (resident) => residents.release(resident),
+    dispose: async () => {
+      disposed = true;
+    },
   };
 };

@@ -1,7 +1,7 @@
 /** @file Ops about when and how rather than what: gradients given by hand, recomputation, and order of execution. */
 import { LowrankError } from "../../util/index.ts";
 import { pullback } from "../grad.ts";
-import { node, type Op, type Tensor } from "../op.ts";
+import { needFloat32, node, type Op, type Tensor } from "../op.ts";
 import { topological } from "../walk.ts";
 import { multiply } from "./elementwise.ts";
 import { int64s } from "./movement.ts";
@@ -14,9 +14,13 @@ interface GradientByHand {
 
 const withGradientOp: Op<GradientByHand> = {
   name: "with-gradient",
+  operands: 1,
   infer: ([value]) => value,
   grad: ({ inputs: [, ...rest], attributes: { count, rule } }, dy) => {
-    return [undefined, ...rule(dy, rest.slice(0, count), rest.slice(count))];
+    const contributions = rule(dy, rest.slice(0, count), rest.slice(count));
+    if (contributions.length !== count)
+      throw new LowrankError("graph-invalid", `with-gradient: the rule gives ${contributions.length} gradients for ${count} sources.`);
+    return [undefined, ...contributions];
   },
   onnx: (_, [value]) => value,
   reference: ([value]) => value.data,
@@ -59,6 +63,7 @@ const rebuild = (value: Tensor, replacements: ReadonlyMap<Tensor, Tensor>): Tens
 
 const checkpointOp: Op<undefined> = {
   name: "checkpoint",
+  operands: 1,
   infer: ([value]) => value,
   // The segment is rebuilt from its sources, which wait for dy: so the recomputation runs next to its use, not early.
   grad: ({ inputs: [value, ...sources] }, dy) => {
@@ -79,16 +84,17 @@ export const checkpoint = (value: Tensor, sources: readonly Tensor[]): Tensor =>
 const afterOp: Op<undefined> = {
   name: "after",
   infer: ([x, token]) => {
-    if (x.dtype !== "f32" || token.dtype !== "f32")
-      throw new LowrankError("graph-invalid", `after: float32 is needed, not ${x.dtype} and ${token.dtype}.`);
+    needFloat32("after", x, token);
     return x;
   },
   grad: (_, dy) => [dy, undefined],
   // x + 0·token[0], with a zero that is fed at run time, so that no optimiser can take the dependency away.
-  onnx: (lowering, [x, token]) => {
+  onnx: (lowering, [x, token], { shape }) => {
     const flat = lowering.emit("Reshape", [token, int64s(lowering, [-1])]);
     const first = lowering.emit("Slice", [flat, int64s(lowering, [0]), int64s(lowering, [1]), int64s(lowering, [0])]);
-    return lowering.emit("Add", [x, lowering.emit("Mul", [first, lowering.zero()])]);
+    const sum = lowering.emit("Add", [x, lowering.emit("Mul", [first, lowering.zero()])]);
+    // A scalar plus [1] is [1].
+    return shape.length === 0 ? lowering.emit("Reshape", [sum, int64s(lowering, [])]) : sum;
   },
   reference: ([x]) => x.data,
 };

@@ -1,6 +1,7 @@
 /** @file Arithmetic element by element, with NumPy's broadcasting, and choices between elements. */
-import { dtypes, LowrankError, type DType, type HostTensor, type TypedArray } from "../../util/index.ts";
-import { node, noGradient, type Lowering, type Op, type OpName, type Tensor } from "../op.ts";
+import { LowrankError, type DType, type HostTensor } from "../../util/index.ts";
+import { numbersOf, ofNumbers } from "../elements.ts";
+import { needFloat32, node, noGradient, typeText, type Lowering, type Op, type OpName, type Tensor, type TensorType } from "../op.ts";
 import { broadcastShape, broadcastStrides, offsets } from "../strides.ts";
 import { isOne, scalar } from "./leaf.ts";
 import { sumTo } from "./reduce.ts";
@@ -15,16 +16,14 @@ interface Unary {
 
 const unary = ({ name, type, value, grad, lower }: Unary): Op<undefined> => ({
   name,
-  infer: ([x]) => ({ dtype: x.dtype, shape: x.shape }),
+  infer: ([x]) => {
+    needFloat32(name, x);
+    return { dtype: "f32", shape: x.shape };
+  },
   grad: (tensor, dy) => [grad(tensor, dy)],
   onnx: (lowering, [x]) => lower?.(lowering, x) ?? lowering.emit(type, [x]),
   reference: ([x]) => Float32Array.from(x.data as Float32Array, value),
 });
-
-const ofNumbers = (dtype: DType, values: readonly number[]): TypedArray =>
-  dtype === "i64"
-    ? BigInt64Array.from(values, (value) => BigInt(Math.trunc(value)))
-    : (dtypes[dtype].array as Float32ArrayConstructor).from(values);
 
 const apply = (inputs: readonly HostTensor[], shape: readonly number[], dtype: DType, value: (...values: number[]) => number) => {
   const places = inputs.map((x) => offsets(shape, broadcastStrides(x.shape, shape)));
@@ -32,6 +31,11 @@ const apply = (inputs: readonly HostTensor[], shape: readonly number[], dtype: D
     dtype,
     Array.from(places[0], (_, index) => value(...inputs.map((x, k) => Number(x.data[places[k][index]])))),
   );
+};
+
+const needOneType = (name: string, a: TensorType, b: TensorType): void => {
+  if (a.dtype !== b.dtype)
+    throw new LowrankError("shape-mismatch", `${name}: ${typeText(a)} and ${typeText(b)} do not mix; cast one of them.`);
 };
 
 interface Binary {
@@ -44,7 +48,7 @@ interface Binary {
 const binary = ({ name, type, value, grad }: Binary): Op<undefined> => ({
   name,
   infer: ([a, b]) => {
-    if (a.dtype !== b.dtype) throw new LowrankError("shape-mismatch", `${name}: ${a.dtype} and ${b.dtype} do not mix; cast one of them.`);
+    needOneType(name, a, b);
     return { dtype: a.dtype, shape: broadcastShape(name, a.shape, b.shape) };
   },
   grad: (tensor, dy) => {
@@ -128,13 +132,23 @@ const siluOp = unary({
 
 const truth = (name: OpName, type: string, value: (a: number, b: number) => boolean): Op<undefined> => ({
   name,
-  infer: ([a, b]) => ({ dtype: "bool", shape: broadcastShape(name, a.shape, b.shape) }),
+  infer: ([a, b]) => {
+    needOneType(name, a, b);
+    return { dtype: "bool", shape: broadcastShape(name, a.shape, b.shape) };
+  },
   grad: noGradient,
   onnx: (lowering, inputs) => lowering.emit(type, inputs),
   reference: (inputs, { shape }) => apply(inputs, shape, "bool", (a, b) => Number(value(a, b))),
 });
 const equalOp = truth("equal", "Equal", (a, b) => a === b);
-const andOp = truth("and", "And", (a, b) => a !== 0 && b !== 0);
+const conjunction = truth("and", "And", (a, b) => a !== 0 && b !== 0);
+const andOp: Op<undefined> = {
+  ...conjunction,
+  infer: ([a, b]) => {
+    if (a.dtype !== "bool") throw new LowrankError("shape-mismatch", `and: bool is needed, not ${typeText(a)} and ${typeText(b)}.`);
+    return conjunction.infer([a, b], undefined);
+  },
+};
 
 const whereOp: Op<undefined> = {
   name: "where",
@@ -142,7 +156,7 @@ const whereOp: Op<undefined> = {
     if (condition.dtype !== "bool" || a.dtype !== b.dtype)
       throw new LowrankError(
         "shape-mismatch",
-        `where: needs bool and two of one dtype, not ${condition.dtype}, ${a.dtype} and ${b.dtype}.`,
+        `where: needs bool and two of one dtype, not ${typeText(condition)}, ${typeText(a)} and ${typeText(b)}.`,
       );
     return { dtype: a.dtype, shape: broadcastShape("where", condition.shape, broadcastShape("where", a.shape, b.shape)) };
   },
@@ -160,20 +174,20 @@ const onnxTypes: Partial<Record<DType, number>> = { f32: 1, i32: 6, i64: 7, bool
 const castOp: Op<{ to: DType }> = {
   name: "cast",
   infer: ([x], { to }) => {
-    if (!(to in onnxTypes)) throw new LowrankError("unsupported", `cast: graphs do not compute in ${to}.`);
+    if (!(to in onnxTypes)) throw new LowrankError("unsupported", `cast: ${typeText(x)} cannot become ${to}; graphs do not compute in it.`);
     return { dtype: to, shape: x.shape };
   },
   grad: ({ inputs: [x] }, dy) => [x.dtype === "f32" ? dy : undefined],
   onnx: (lowering, [x], { attributes: { to } }) => lowering.emit("Cast", [x], { to: { int: onnxTypes[to]! } }),
-  reference: ([x], { attributes: { to } }) => ofNumbers(to, Array.from<number | bigint, number>(x.data, Number)),
+  reference: ([x], { attributes: { to } }) => ofNumbers(to, numbersOf(x)),
 };
 
 export const add = (a: Tensor, b: Tensor): Tensor => node(addOp, [a, b], undefined);
 export const subtract = (a: Tensor, b: Tensor): Tensor => node(subtractOp, [a, b], undefined);
 /** a·b; a factor that is constantly 1 is left out. */
 export const multiply = (a: Tensor, b: Tensor): Tensor => {
-  if (isOne(a) && a.shape.length <= b.shape.length && a.shape.every((size) => size === 1)) return b;
-  if (isOne(b) && b.shape.length <= a.shape.length && b.shape.every((size) => size === 1)) return a;
+  if (isOne(a) && a.dtype === b.dtype && a.shape.length <= b.shape.length) return b;
+  if (isOne(b) && a.dtype === b.dtype && b.shape.length <= a.shape.length) return a;
   return node(multiplyOp, [a, b], undefined);
 };
 export const divide = (a: Tensor, b: Tensor): Tensor => node(divideOp, [a, b], undefined);

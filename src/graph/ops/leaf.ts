@@ -8,7 +8,11 @@ export interface InputAttributes extends TensorType {
 
 const inputOp: Op<InputAttributes> = {
   name: "input",
-  infer: (_, { dtype, shape }) => ({ dtype, shape }),
+  infer: (_, { name, dtype, shape }) => {
+    if (!shape.every((size) => Number.isSafeInteger(size) && size > 0))
+      throw new LowrankError("shape-mismatch", `input: "${name}" ${shapeText(shape)} has a size that is not a positive integer.`);
+    return { dtype, shape };
+  },
   grad: noGradient,
   onnx: (lowering, _, { attributes }) => lowering.input(attributes.name, attributes),
   reference: ([fed]) => fed.data,
@@ -71,10 +75,11 @@ export const inputOf = (tensor: Tensor): InputAttributes | undefined =>
 export const weightOf = (tensor: Tensor): WeightAttributes | undefined =>
   tensor.op === (weightOp as Op) ? (tensor.attributes as WeightAttributes) : undefined;
 
-/** True for a float32 constant whose every value is 1: a factor that can be left out. */
-export const isOne = (tensor: Tensor): boolean =>
-  tensor.op === (constantOp as Op) &&
-  tensor.dtype === "f32" &&
-  ((tensor.attributes as HostTensor).data as Float32Array).every((value) => value === 1);
+/** True for a float32 constant of one element that is 1: a factor that can be left out. */
+export const isOne = (tensor: Tensor): boolean => {
+  if (tensor.op !== (constantOp as Op) || tensor.dtype !== "f32") return false;
+  const { data } = tensor.attributes as HostTensor;
+  return data.length === 1 && data[0] === 1;
+};
 
 export const leafOps = { input: inputOp, weight: weightOp, constant: constantOp };

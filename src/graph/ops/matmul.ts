@@ -1,6 +1,6 @@
 /** @file The matrix product, two-dimensional or batched, with transposes, a factor and an addend in the same pass. */
 import { LowrankError, sizeOf, type HostTensor } from "../../util/index.ts";
-import { node, shapeText, type Lowering, type Op, type Tensor } from "../op.ts";
+import { needFloat32, node, sameShape, shapeText, type Lowering, type Op, type Tensor } from "../op.ts";
 import { broadcastShape, broadcastStrides, offsets } from "../strides.ts";
 import { add, multiply } from "./elementwise.ts";
 import { scalar } from "./leaf.ts";
@@ -15,7 +15,7 @@ interface Product {
 }
 
 const turned = (shape: readonly number[], turn: boolean): readonly number[] =>
-  turn ? [...shape.slice(0, -2), shape[shape.length - 1], shape[shape.length - 2]] : shape;
+  turn && shape.length >= 2 ? [...shape.slice(0, -2), shape[shape.length - 1], shape[shape.length - 2]] : shape;
 
 const lowerFlat = (lowering: Lowering, inputs: readonly string[], { transposeA, transposeB, alpha }: Product): string =>
   lowering.emit("Gemm", inputs, { transA: { int: Number(transposeA) }, transB: { int: Number(transposeB) }, alpha: { float: alpha } });
@@ -77,16 +77,12 @@ const matmulOp: Op<Product> = {
   infer: ([a, b, addend], { transposeA, transposeB }) => {
     const left = turned(a.shape, transposeA);
     const right = turned(b.shape, transposeB);
-    const fits =
-      left.length >= 2 && right.length >= 2 && left[left.length - 1] === right[right.length - 2] && a.dtype === "f32" && b.dtype === "f32";
-    if (!fits)
-      throw new LowrankError(
-        "shape-mismatch",
-        `matmul: ${a.dtype} ${shapeText(left)} times ${b.dtype} ${shapeText(right)} is not defined.`,
-      );
+    needFloat32("matmul", a, b, ...(addend === undefined ? [] : [addend]));
+    if (a.shape.length < 2 || b.shape.length < 2 || left[left.length - 1] !== right[right.length - 2])
+      throw new LowrankError("shape-mismatch", `matmul: ${shapeText(left)} times ${shapeText(right)} is not defined.`);
     const batch = broadcastShape("matmul", left.slice(0, -2), right.slice(0, -2));
     const shape = [...batch, left[left.length - 2], right[right.length - 1]];
-    if (addend !== undefined && (shape.length !== 2 || shapeText(broadcastShape("matmul", addend.shape, shape)) !== shapeText(shape)))
+    if (addend !== undefined && (shape.length !== 2 || !sameShape(broadcastShape("matmul", addend.shape, shape), shape)))
       throw new LowrankError(
         "shape-mismatch",
         `matmul: ${shapeText(addend.shape)} cannot be added to a product of shape ${shapeText(shape)}.`,

@@ -1,24 +1,17 @@
 /** @file Ops that move elements without computing: reshape, transpose, slice and its transpose pad, concat. */
-import { dtypes, f32, LowrankError, sizeOf, type HostTensor, type TypedArray } from "../../util/index.ts";
-import { node, shapeText, type Lowering, type Op, type Tensor, type TensorType } from "../op.ts";
+import { f32, LowrankError, sizeOf } from "../../util/index.ts";
+import { emptyLike, take } from "../elements.ts";
+import { needFloat32, node, shapeText, typeText, type Lowering, type Op, type Tensor } from "../op.ts";
 import { offsets, stridesOf } from "../strides.ts";
 
 /** An int64 list, as ONNX takes shapes and axes. */
 export const int64s = (lowering: Lowering, values: readonly number[]): string =>
   lowering.constant({ dtype: "i64", shape: [values.length], data: BigInt64Array.from(values, BigInt) });
 
-const emptyLike = (type: TensorType): TypedArray => new dtypes[type.dtype].array(sizeOf(type.shape));
-
-const take = (source: HostTensor, at: Int32Array): TypedArray => {
-  const result = new dtypes[source.dtype].array(at.length);
-  for (let index = 0; index < at.length; index++) result[index] = source.data[at[index]];
-  return result;
-};
-
 const reshapeOp: Op<{ shape: readonly number[] }> = {
   name: "reshape",
   infer: ([x], { shape }) => {
-    if (sizeOf(x.shape) !== sizeOf(shape))
+    if (sizeOf(x.shape) !== sizeOf(shape) || !shape.every(Number.isInteger))
       throw new LowrankError("shape-mismatch", `reshape: ${shapeText(x.shape)} does not hold as many elements as ${shapeText(shape)}.`);
     return { dtype: x.dtype, shape };
   },
@@ -96,10 +89,12 @@ interface Padding {
 
 const padOp: Op<Padding> = {
   name: "pad",
-  infer: ([x], { axis, before, after }) => ({
-    dtype: x.dtype,
-    shape: x.shape.map((size, index) => (index === axis ? before + size + after : size)),
-  }),
+  infer: ([x], { axis, before, after }) => {
+    needFloat32("pad", x);
+    if (!(axis in x.shape && before >= 0 && after >= 0))
+      throw new LowrankError("shape-mismatch", `pad: ${before} before and ${after} after axis ${axis} do not fit ${shapeText(x.shape)}.`);
+    return { dtype: x.dtype, shape: x.shape.map((size, index) => (index === axis ? before + size + after : size)) };
+  },
   grad: ({ inputs: [x], attributes: { axis, before } }, dy) => [slice(dy, axis, before, before + x.shape[axis])],
   onnx: (lowering, [x], { shape, attributes: { axis, before, after } }) => {
     const at = (amount: number): number[] => shape.map((_, index) => (index === axis ? amount : 0));
@@ -122,16 +117,16 @@ const concatOp: Op<{ axis: number }> = {
   name: "concat",
   infer: (inputs, { axis }) => {
     const [first] = inputs;
-    for (const { dtype, shape } of inputs)
-      if (
-        dtype !== first.dtype ||
-        shape.length !== first.shape.length ||
-        shape.some((size, index) => index !== axis && size !== first.shape[index])
-      )
-        throw new LowrankError(
-          "shape-mismatch",
-          `concat: ${dtype} ${shapeText(shape)} does not continue ${first.dtype} ${shapeText(first.shape)} along axis ${axis}.`,
-        );
+    if (first === undefined) throw new LowrankError("shape-mismatch", "concat: there are no tensors.");
+    for (const each of inputs) {
+      const continues =
+        axis in each.shape &&
+        each.dtype === first.dtype &&
+        each.shape.length === first.shape.length &&
+        each.shape.every((size, index) => index === axis || size === first.shape[index]);
+      if (!continues)
+        throw new LowrankError("shape-mismatch", `concat: ${typeText(each)} does not continue ${typeText(first)} along axis ${axis}.`);
+    }
     const total = inputs.reduce((sum, { shape }) => sum + shape[axis], 0);
     return { dtype: first.dtype, shape: first.shape.map((size, index) => (index === axis ? total : size)) };
   },

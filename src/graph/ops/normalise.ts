@@ -1,6 +1,6 @@
 /** @file Softmax and root-mean-square normalisation over the last axis. */
 import { LowrankError } from "../../util/index.ts";
-import { node, shapeText, type Op, type Tensor } from "../op.ts";
+import { needFloat32, node, shapeText, type Op, type Tensor } from "../op.ts";
 import { add, multiply, reciprocal, sqrt, subtract } from "./elementwise.ts";
 import { scalar } from "./leaf.ts";
 import { scale } from "./matmul.ts";
@@ -8,7 +8,11 @@ import { sum, sumTo } from "./reduce.ts";
 
 const softmaxOp: Op<undefined> = {
   name: "softmax",
-  infer: ([x]) => ({ dtype: "f32", shape: x.shape }),
+  infer: ([x]) => {
+    needFloat32("softmax", x);
+    if (x.shape.length === 0) throw new LowrankError("shape-mismatch", `softmax: ${shapeText(x.shape)} has no last axis.`);
+    return { dtype: "f32", shape: x.shape };
+  },
   // dx = p∘(dy − Σ dy∘p)
   grad: (p, dy) => [multiply(p, subtract(dy, sum(multiply(dy, p), [p.shape.length - 1])))],
   onnx: (lowering, inputs) => lowering.emit("Softmax", inputs, { axis: { int: -1 } }),
@@ -32,6 +36,7 @@ export const softmax = (x: Tensor): Tensor => node(softmaxOp, [x], undefined);
 const rmsNormOp: Op<{ epsilon: number }> = {
   name: "rms-norm",
   infer: ([x, gain]) => {
+    needFloat32("rms-norm", x, gain);
     if (gain.shape.length !== 1 || gain.shape[0] !== x.shape[x.shape.length - 1])
       throw new LowrankError(
         "shape-mismatch",

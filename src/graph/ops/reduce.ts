@@ -1,5 +1,6 @@
 /** @file Sums, their transpose (broadcasting) and maxima along axes. Reduced axes stay, with size 1. */
 import { LowrankError, sizeOf } from "../../util/index.ts";
+import { ofNumbers, take } from "../elements.ts";
 import { node, noGradient, sameShape, shapeText, type Op, type Tensor, type TensorType } from "../op.ts";
 import { broadcastShape, broadcastStrides, offsets } from "../strides.ts";
 import { int64s, reshape } from "./movement.ts";
@@ -19,16 +20,16 @@ const sumOp: Op<Axes> = {
   infer: ([x], { axes }) => reduced("sum", x, axes),
   grad: ({ inputs: [x] }, dy) => [broadcast(dy, x.shape)],
   onnx: (lowering, [x], { attributes: { axes } }) => lowering.emit("ReduceSum", [x, int64s(lowering, axes)], { keepdims: { int: 1 } }),
-  reference: ([x], { shape }) => {
+  reference: ([x], { dtype, shape }) => {
     const result = new Float64Array(sizeOf(shape));
     const target = offsets(x.shape, broadcastStrides(shape, x.shape));
     for (let index = 0; index < target.length; index++) result[target[index]] += Number(x.data[index]);
-    return Float32Array.from(result);
+    return ofNumbers(dtype, result);
   },
 };
 
 /** Sum over axes, which stay with size 1. */
-export const sum = (x: Tensor, axes: readonly number[]): Tensor => node(sumOp, [x], { axes });
+export const sum = (x: Tensor, axes: readonly number[]): Tensor => (axes.length === 0 ? x : node(sumOp, [x], { axes }));
 
 /** Sum of everything, as a scalar []. */
 export const total = (x: Tensor): Tensor =>
@@ -49,7 +50,7 @@ const broadcastOp: Op<{ shape: readonly number[] }> = {
   },
   grad: ({ inputs: [x] }, dy) => [sumTo(dy, x.shape)],
   onnx: (lowering, [x], { attributes: { shape } }) => lowering.emit("Expand", [x, int64s(lowering, shape)]),
-  reference: ([x], { shape }) => Float32Array.from(offsets(shape, broadcastStrides(x.shape, shape)), (offset) => Number(x.data[offset])),
+  reference: ([x], { shape }) => take(x, offsets(shape, broadcastStrides(x.shape, shape))),
 };
 
 /** x stretched to a shape by NumPy's rules. */
@@ -69,15 +70,15 @@ const maxOp: Op<Axes> = {
   // Used for the stable log-sum-exp, where its gradient cancels; nothing differentiates through it.
   grad: noGradient,
   onnx: (lowering, [x], { attributes: { axes } }) => lowering.emit("ReduceMax", [x, int64s(lowering, axes)], { keepdims: { int: 1 } }),
-  reference: ([x], { shape }) => {
-    const result = new Float32Array(sizeOf(shape)).fill(-Infinity);
+  reference: ([x], { dtype, shape }) => {
+    const result = new Float64Array(sizeOf(shape)).fill(-Infinity);
     const target = offsets(x.shape, broadcastStrides(shape, x.shape));
     for (let index = 0; index < target.length; index++) result[target[index]] = Math.max(result[target[index]], Number(x.data[index]));
-    return result;
+    return ofNumbers(dtype, result);
   },
 };
 
 /** Largest value over axes, which stay with size 1; no gradient. */
-export const max = (x: Tensor, axes: readonly number[]): Tensor => node(maxOp, [x], { axes });
+export const max = (x: Tensor, axes: readonly number[]): Tensor => (axes.length === 0 ? x : node(maxOp, [x], { axes }));
 
 export const reduceOps = { sum: sumOp, broadcast: broadcastOp, max: maxOp };

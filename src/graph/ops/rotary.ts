@@ -1,21 +1,25 @@
 /** @file Rotary position embedding of whole head vectors, in the half-split form of the Llama checkpoints. */
 import { LowrankError } from "../../util/index.ts";
-import { node, shapeText, type Op, type Tensor } from "../op.ts";
+import { needFloat32, node, sameShape, shapeText, typeText, type Op, type Tensor } from "../op.ts";
 
 const rotaryOp: Op<{ inverse: boolean }> = {
   name: "rotary",
   infer: ([x, positions, cos, sin]) => {
+    needFloat32("rotary", x, cos, sin);
     const [B, , T, D] = x.shape;
     const fits =
       x.shape.length === 4 &&
       positions.dtype === "i64" &&
       positions.shape.length === 2 &&
       positions.shape[0] === B &&
-      positions.shape[1] === T;
-    if (!fits || cos.shape[1] !== D / 2 || shapeText(cos.shape) !== shapeText(sin.shape))
+      positions.shape[1] === T &&
+      cos.shape.length === 2 &&
+      cos.shape[1] === D / 2 &&
+      sameShape(cos.shape, sin.shape);
+    if (!fits)
       throw new LowrankError(
         "shape-mismatch",
-        `rotary: x ${shapeText(x.shape)}, positions ${positions.dtype} ${shapeText(positions.shape)} and tables ${shapeText(cos.shape)} do not fit; ` +
+        `rotary: x ${shapeText(x.shape)}, positions ${typeText(positions)} and tables ${shapeText(cos.shape)} and ${shapeText(sin.shape)} do not fit; ` +
           "expected (B, H, T, D), int64 (B, T) and (P, D/2).",
       );
     return { dtype: "f32", shape: x.shape };
