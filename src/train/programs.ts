@@ -72,7 +72,11 @@ export const trainingRunner = (backend: Backend, options: Settings): StepRunner 
 export const lossRunner = (backend: Backend, options: Settings): StepRunner => runner(backend, options, lossProgram, 0);
 
 /** Mean loss per label over batches. */
-export const meanLoss = async (loss: StepRunner, batches: Iterable<StepBatch>, parameters: Float32Array): Promise<{ loss: number; tokens: number }> => {
+export const meanLoss = async (
+  loss: StepRunner,
+  batches: Iterable<StepBatch>,
+  parameters: Float32Array,
+): Promise<{ loss: number; tokens: number }> => {
   let sum = 0;
   let tokens = 0;
   for (const batch of batches) {
