@@ -5,6 +5,8 @@ export { cacheDirectory } from "./cache-directory.ts";
 export { openCheckpoint, writeCheckpoint, type Checkpoint, type CheckpointContent } from "./checkpoint.ts";
 export { listFolder, makeFolder, withFile } from "./disk.ts";
 export { configReader, ropeOf, type ConfigReader, type Rope } from "./hf-config.ts";
+export { resolveModel, type ResolveOptions } from "./hub.ts";
+export { type HubProgress } from "./hub-download.ts";
 export { isObject, readJsonObject, sortedJson } from "./json.ts";
 export {
   ourName,
