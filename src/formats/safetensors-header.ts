@@ -114,34 +114,47 @@ const checkCoverage = (tensors: ReadonlyMap<string, TensorLocation>, dataStart: 
   if (covered < size) throw damaged(path, `The last ${size - covered} bytes belong to no tensor.`);
 };
 
-/** The keys of the outermost object of valid JSON in which every value is an object, repeated ones included. */
-const outermostKeys = (json: string): string[] => {
-  const keys: string[] = [];
+// The reference library parses no deeper; unbounded nesting takes a parser minutes.
+const deepest = 128;
+const [quote, backslash, openBrace, closeBrace, openBracket, closeBracket] = Buffer.from('"\\{}[]');
+
+/** The texts at the first level of JSON in the order of the file, quotes included: where every value is an object, these are its keys. */
+const outermostTexts = (json: Uint8Array, path: string): Uint8Array[] => {
+  const texts: Uint8Array[] = [];
   let depth = 0;
   for (let at = 0; at < json.length; at++) {
-    if (json[at] === '"') {
+    const byte = json[at];
+    if (byte === quote) {
       const start = at++;
-      while (json[at] !== '"') at += json[at] === "\\" ? 2 : 1;
-      if (depth === 1) keys.push(JSON.parse(json.slice(start, at + 1)) as string);
-    } else if (json[at] === "{" || json[at] === "[") depth++;
-    else if (json[at] === "}" || json[at] === "]") depth--;
+      while (at < json.length && json[at] !== quote) at += json[at] === backslash ? 2 : 1;
+      if (depth === 1) texts.push(json.subarray(start, at + 1));
+    } else if (byte === openBrace || byte === openBracket) {
+      depth++;
+      if (depth > deepest) throw damaged(path, `The header is nested more than ${deepest} levels deep.`);
+    } else if (byte === closeBrace || byte === closeBracket) depth--;
   }
-  return keys;
+  return texts;
+};
+
+const checkUnique = (texts: readonly Uint8Array[], path: string): void => {
+  const seen = new Set<string>();
+  for (const text of texts) {
+    const key = JSON.parse(Buffer.from(text).toString()) as string;
+    if (seen.has(key)) throw damaged(path, `The header names ${quoted(key)} twice.`);
+    seen.add(key);
+  }
 };
 
 /** Parses a header of a file of `size` bytes; whatever in it does not fit that file is an `invalid-file` error that names the tensor. */
 export const parseHeader = (header: Uint8Array, size: number, path: string): SafetensorsFile => {
   const dataStart = prefixBytes + header.length;
+  const texts = outermostTexts(header, path);
   const { [metadataKey]: metadata = {}, ...entries } = parseJsonObject(header, path, "The header", downloadAgain);
   if (!isObject(metadata) || !Object.values(metadata).every((value) => typeof value === "string"))
     throw damaged(path, `${metadataKey} is not an object of texts.`);
   const tensors = new Map<string, TensorLocation>();
   for (const [name, entry] of Object.entries(entries)) tensors.set(name, locationOf(name, entry, dataStart, path));
-  const seen = new Set<string>();
-  for (const key of outermostKeys(new TextDecoder().decode(header))) {
-    if (seen.has(key)) throw damaged(path, `The header names ${quoted(key)} twice.`);
-    seen.add(key);
-  }
+  checkUnique(texts, path);
   checkCoverage(tensors, dataStart, size, path);
   return { path, metadata: metadata as Record<string, string>, tensors };
 };
