@@ -21,4 +21,5 @@ export {
 export { type SafetensorsFile, type TensorLocation } from "./safetensors-header.ts";
 export { tensorSources, writeSafetensors, type TensorSource } from "./safetensors-write.ts";
 export { readSafetensorsHeader, readTensor, readTensorF32, tensorChunks, toFloat32 } from "./safetensors.ts";
+export { loadTokenizer, streamDecoder, type DecodeOptions, type StreamDecoder, type Tokenizer } from "./tokenizer.ts";
 export { prepareWeights } from "./weights.ts";

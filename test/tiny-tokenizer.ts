@@ -1,0 +1,88 @@
+/** @file Small tokenizers for tests: every byte and a few words, spelled in the byte-level alphabet or with `▁` and byte fallback. */
+import { byteAlphabet } from "../src/formats/tokenizer-bytes.ts";
+import type { TokenizerFiles } from "../src/formats/tokenizer-files.ts";
+import { tokenizerJson } from "../src/formats/tokenizer-json.ts";
+
+const added = (contents: readonly string[], first: number): object[] =>
+  contents.map((content, index) => ({ id: first + index, content, special: true, normalized: false }));
+
+const numbered = (pieces: readonly string[]): Record<string, number> => Object.fromEntries(pieces.map((piece, id) => [piece, id]));
+
+const merged = (merges: readonly (readonly [string, string])[]): string[] => merges.map((merge) => merge.join(""));
+
+type Overrides = Partial<TokenizerFiles> & { readonly json?: object };
+
+/** Ids 0–255 are the bytes in alphabet order, then `th`, `the`, `Ġthe`, `ing`, `ĊĊ`, then `<|end|>`, `<|im_start|>`, `<|im_end|>`. */
+export const byteLevelFiles = ({ json, ...overrides }: Overrides = {}): TokenizerFiles => {
+  const merges = [
+    ["t", "h"],
+    ["th", "e"],
+    ["Ġ", "the"],
+    ["n", "g"],
+    ["i", "ng"],
+    ["Ċ", "Ċ"],
+  ] as const;
+  const pieces = [...byteAlphabet.keys(), ...merged(merges)];
+  const tokenizer = {
+    model: { type: "BPE", vocab: numbered(pieces), merges },
+    added_tokens: added(["<|end|>", "<|im_start|>", "<|im_end|>"], pieces.length),
+    pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, use_regex: true },
+    decoder: { type: "ByteLevel" },
+    ...json,
+  };
+  return {
+    tokenizer: tokenizerJson(tokenizer, "tokenizer.json"),
+    specialTokens: { eos_token: "<|end|>" },
+    eosIds: [],
+    chatTemplate: undefined,
+    ...overrides,
+  };
+};
+
+/** `<unk>` `<s>` `</s>`, the 256 byte pieces, then printable ASCII as characters, then `▁the` and `ing`; BOS goes before every text. */
+export const llamaFiles = ({ json, ...overrides }: Overrides = {}): TokenizerFiles => {
+  const merges = [
+    ["t", "h"],
+    ["th", "e"],
+    ["▁", "the"],
+    ["n", "g"],
+    ["i", "ng"],
+  ] as const;
+  const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
+  const printable = Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index));
+  const pieces = ["<unk>", "<s>", "</s>", ...bytes, "▁", ...printable, ...merged(merges)];
+  const tokenizer = {
+    model: { type: "BPE", vocab: numbered(pieces), merges, unk_token: "<unk>", fuse_unk: true, byte_fallback: true },
+    added_tokens: added(["<unk>", "<s>", "</s>"], 0),
+    normalizer: {
+      type: "Sequence",
+      normalizers: [
+        { type: "Prepend", prepend: "▁" },
+        { type: "Replace", pattern: { String: " " }, content: "▁" },
+      ],
+    },
+    post_processor: {
+      type: "TemplateProcessing",
+      single: [{ SpecialToken: { id: "<s>", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
+      pair: [],
+      special_tokens: { "<s>": { id: "<s>", ids: [1], tokens: ["<s>"] } },
+    },
+    decoder: {
+      type: "Sequence",
+      decoders: [
+        { type: "Replace", pattern: { String: "▁" }, content: " " },
+        { type: "ByteFallback" },
+        { type: "Fuse" },
+        { type: "Strip", content: " ", start: 1, stop: 0 },
+      ],
+    },
+    ...json,
+  };
+  return {
+    tokenizer: tokenizerJson(tokenizer, "tokenizer.json"),
+    specialTokens: { bos_token: "<s>", eos_token: "</s>", unk_token: "<unk>" },
+    eosIds: [2],
+    chatTemplate: undefined,
+    ...overrides,
+  };
+};
