@@ -1,12 +1,23 @@
 /** @file Reverse-mode differentiation: asks each op's record for its gradient rule, and knows no op itself. */
-import { f32, LowrankError } from "../util/index.ts";
+import { LowrankError } from "../util/index.ts";
 import { sameShape, shapeText, type Tensor } from "./op.ts";
-import { constant, zeros } from "./ops/leaf.ts";
+import { scalar } from "./ops/leaf.ts";
 import { add } from "./ops/elementwise.ts";
 import { accumulate } from "./ops/matmul.ts";
+import { broadcast } from "./ops/reduce.ts";
 import { topological } from "./walk.ts";
 
-/** Vector–Jacobian product: the gradients of Σ dy∘y with respect to `wrt`. What does not lead to `wrt` is never visited. */
+/** Whether nothing but a sum would use this contribution: no other one is made from it, and the rule did not find it there. */
+const isOwn = (contributions: readonly (Tensor | undefined)[], index: number, found: ReadonlySet<Tensor>): boolean => {
+  const contribution = contributions[index]!;
+  const others = contributions.filter((other, place): other is Tensor => other !== undefined && place !== index);
+  return !found.has(contribution) && !topological(others, found).includes(contribution);
+};
+
+/**
+ * Vector–Jacobian product: the gradients of Σ dy∘y with respect to `wrt`, which are held independent of each other.
+ * What does not lead to `wrt`, and what lies behind it, is never visited.
+ */
 export const pullback = (y: Tensor, dy: Tensor, wrt: readonly Tensor[]): Tensor[] => {
   const targets = new Set(wrt);
   const order = topological([y], targets);
@@ -18,6 +29,7 @@ export const pullback = (y: Tensor, dy: Tensor, wrt: readonly Tensor[]): Tensor[
     const gradient = gradients.get(tensor);
     if (gradient === undefined || targets.has(tensor) || !leads.has(tensor)) continue;
     const contributions = tensor.op.grad(tensor, gradient);
+    const found = new Set([tensor, gradient, ...tensor.inputs]);
     tensor.inputs.forEach((input, index) => {
       if (!leads.has(input)) return;
       const contribution = contributions[index];
@@ -28,13 +40,15 @@ export const pullback = (y: Tensor, dy: Tensor, wrt: readonly Tensor[]): Tensor[
           `The gradient rule of ${tensor.op.name} gives ${shapeText(contribution.shape)} for input ${index} of shape ${shapeText(input.shape)}.`,
         );
       const sofar = gradients.get(input);
-      // A gradient that was handed on as it is has other users: folding it into a product would compute it twice.
-      const foldable = contribution !== gradient;
-      const together = sofar === undefined ? contribution : foldable ? accumulate(sofar, contribution) : add(sofar, contribution);
-      gradients.set(input, together);
+      if (sofar === undefined) gradients.set(input, contribution);
+      else {
+        // A product that is folded into a sum is computed there: if something else used it, it would be computed twice.
+        const foldable = contribution.op.accumulate !== undefined && isOwn(contributions, index, found);
+        gradients.set(input, foldable ? accumulate(sofar, contribution) : add(sofar, contribution));
+      }
     });
   }
-  return wrt.map((tensor) => gradients.get(tensor) ?? zeros(tensor.shape));
+  return wrt.map((tensor) => gradients.get(tensor) ?? broadcast(scalar(0), tensor.shape));
 };
 
 /**
@@ -44,5 +58,5 @@ export const pullback = (y: Tensor, dy: Tensor, wrt: readonly Tensor[]): Tensor[
 export const gradients = (loss: Tensor, wrt: readonly Tensor[]): Tensor[] => {
   if (loss.shape.length !== 0)
     throw new LowrankError("graph-invalid", `Only a scalar can be differentiated, not ${shapeText(loss.shape)}.`);
-  return pullback(loss, constant(f32([1], [])), wrt);
+  return pullback(loss, scalar(1), wrt);
 };

@@ -1,6 +1,6 @@
 /** @file A program: named outputs and everything that they need, in order. It knows nothing about how it is run. */
 import { LowrankError } from "../util/index.ts";
-import { operandsOf, sameShape, typeText, type Tensor } from "./op.ts";
+import { operandsOf, sameShape, typeText, type Tensor, type TensorType } from "./op.ts";
 import { inputOf, weightOf } from "./ops/leaf.ts";
 import { topological } from "./walk.ts";
 
@@ -38,15 +38,24 @@ export const program = (outputs: Readonly<Record<string, Tensor>>): Graph => {
 export const verify = ({ order, outputs }: Graph): void => {
   const seen = new Set<Tensor>();
   for (const tensor of order) {
-    const problem = (what: string): LowrankError => new LowrankError("graph-invalid", `${what}: ${describe(tensor)}.`);
+    const problem = (what: string, cause?: unknown): LowrankError =>
+      new LowrankError("graph-invalid", `${what}: ${describe(tensor)}.`, { cause });
     if (tensor.shape.some((size) => !Number.isSafeInteger(size) || size <= 0)) throw problem("A size is not a positive integer");
     if (operandsOf(tensor).some((input) => !seen.has(input))) throw problem("An op comes before its input");
-    const type = tensor.op.infer(tensor.inputs, tensor.attributes);
+    const type = inferred(tensor, problem);
     if (type.dtype !== tensor.dtype || !sameShape(type.shape, tensor.shape)) throw problem(`The rule says ${typeText(type)}`);
     seen.add(tensor);
   }
   for (const [name, tensor] of Object.entries(outputs))
     if (!seen.has(tensor)) throw new LowrankError("graph-invalid", `The output "${name}" is not in the program.`);
+};
+
+const inferred = ({ op, inputs, attributes }: Tensor, problem: (what: string, cause: unknown) => LowrankError): TensorType => {
+  try {
+    return op.infer(inputs, attributes);
+  } catch (cause) {
+    throw problem("The rule refuses its inputs", cause);
+  }
 };
 
 const describe = (tensor: Tensor): string => `${tensor.op.name}(${tensor.inputs.map(typeText).join(", ")}) → ${typeText(tensor)}`;

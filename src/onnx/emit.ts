@@ -2,7 +2,7 @@
 import { parse, relative } from "node:path";
 import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { operandsOf, type Graph, type Lowering, type OnnxAttribute, type TensorType } from "../graph/index.ts";
-import { LowrankError, type DType, type HostTensor } from "../util/index.ts";
+import { LowrankError, type DType, type HostTensor, type TypedArray } from "../util/index.ts";
 import {
   ModelProtoSchema,
   type AttributeProtoSchema,
@@ -59,6 +59,9 @@ const valueInfo = (name: string, { dtype, shape }: TensorType): MessageInitShape
   type: { tensorType: { elemType: dataTypes[dtype], shape: { dim: shape.map((size) => ({ dimValue: BigInt(size) })) } } },
 });
 
+const bytesOf = ({ buffer, byteOffset, byteLength }: TypedArray): Uint8Array =>
+  new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+
 /** Lowers a program for a device; the same program gives the same bytes. */
 export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): OnnxModel => {
   const nodes: MessageInitShape<typeof NodeProtoSchema>[] = [];
@@ -88,7 +91,7 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
       name,
       dataType: dataTypes[dtype],
       dims: shape.map(BigInt),
-      rawData: new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength),
+      rawData: bytesOf(data),
     });
     return name;
   };
@@ -99,7 +102,7 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
     // Shapes and small factors repeat a thousand times in a deep model; one copy of each is enough.
     constant: (tensor) => {
       if (tensor.data.length > 16) return rawConstant(tensor);
-      const key = `${tensor.dtype}|${tensor.shape.join()}|${tensor.data.join()}`;
+      const key = `${tensor.dtype}|${tensor.shape.join()}|${bytesOf(tensor.data).join()}`;
       const name = constants.get(key) ?? rawConstant(tensor);
       constants.set(key, name);
       return name;

@@ -1,7 +1,7 @@
 /** @file Ops about when and how rather than what: gradients given by hand, recomputation, and order of execution. */
 import { LowrankError } from "../../util/index.ts";
 import { pullback } from "../grad.ts";
-import { needFloat32, node, type Op, type Tensor } from "../op.ts";
+import { needFloat32, node, typeText, type Op, type Tensor } from "../op.ts";
 import { topological } from "../walk.ts";
 import { multiply } from "./elementwise.ts";
 import { int64s } from "./movement.ts";
@@ -64,7 +64,12 @@ const rebuild = (value: Tensor, replacements: ReadonlyMap<Tensor, Tensor>): Tens
 const checkpointOp: Op<undefined> = {
   name: "checkpoint",
   operands: 1,
-  infer: ([value]) => value,
+  infer: ([value, ...sources]) => {
+    needFloat32("checkpoint", value, ...sources);
+    if (sources.length === 0)
+      throw new LowrankError("graph-invalid", `checkpoint: ${typeText(value)} has no sources to be computed from again.`);
+    return value;
+  },
   // The segment is rebuilt from its sources, which wait for dy: so the recomputation runs next to its use, not early.
   grad: ({ inputs: [value, ...sources] }, dy) => {
     const again = sources.map((source, index) => (index === 0 ? after(source, dy) : source));

@@ -1,0 +1,224 @@
+import { describe, expect, it } from "vitest";
+import { f32, LowrankError } from "../../util/index.ts";
+import {
+  add,
+  after,
+  and,
+  broadcast,
+  cast,
+  checkpoint,
+  concat,
+  constant,
+  divide,
+  equal,
+  erf,
+  exp,
+  gather,
+  input,
+  log,
+  matmul,
+  max,
+  multiply,
+  negate,
+  pad,
+  pick,
+  place,
+  pullback,
+  reciprocal,
+  reshape,
+  rmsNorm,
+  rotary,
+  scalar,
+  scatterAdd,
+  sigmoid,
+  silu,
+  slice,
+  softmax,
+  sqrt,
+  subtract,
+  sum,
+  tanh,
+  transpose,
+  weight,
+  where,
+  withGradient,
+  type OpName,
+  type Tensor,
+} from "../index.ts";
+
+const float = (...shape: number[]): Tensor => input("x", shape);
+const int32 = (...shape: number[]): Tensor => input("i", shape, "i32");
+const int64 = (...shape: number[]): Tensor => input("i", shape, "i64");
+const bool = (...shape: number[]): Tensor => input("b", shape, "bool");
+
+/** What is wrong, how to make it, and what the message must name. */
+type Refusal = readonly [about: string, build: () => Tensor, ...names: string[]];
+
+const notFloat = (apply: (x: Tensor) => Tensor): Refusal[] => [["int32", () => apply(int32(2, 3)), "float32", "i32 [2, 3]"]];
+
+const arithmetic = (apply: (a: Tensor, b: Tensor) => Tensor): Refusal[] => [
+  ["sizes", () => apply(float(2, 3), float(2, 4)), "[2, 3]", "[2, 4]"],
+  ["sizes of unequal ranks", () => apply(float(3), float(3, 2)), "[3]", "[3, 2]"],
+  ["dtypes", () => apply(float(2), int32(3)), "f32 [2]", "i32 [3]"],
+  ["a constant 1 of another dtype", () => apply(scalar(1), int32(3)), "f32 []", "i32 [3]"],
+];
+
+const location = { path: "/base.safetensors", offset: 8, bytes: 20, dtype: "f32", shape: [2, 3] } as const;
+
+const refusals = {
+  input: [
+    ["a size of 0", () => float(2, 0), '"x"', "[2, 0]"],
+    ["a broken size", () => float(2.5), '"x"', "[2.5]"],
+    ["a negative size", () => float(-1), '"x"', "[-1]"],
+  ],
+  weight: [["bytes", () => weight("w", location), "/base.safetensors, tensor w", "[2, 3]", "24 bytes", "20"]],
+  constant: [["values", () => constant(f32([1, 2, 3], [2, 2])), "3 values", "[2, 2]"]],
+  reshape: [
+    ["elements", () => reshape(float(2, 3), [4]), "[2, 3]", "[4]"],
+    ["a size that does not divide", () => reshape(float(5), [2, -1]), "[5]", "[2, 2.5]"],
+    ["a size left open of nothing", () => reshape(float(2, 3), [0, -1]), "[2, 3]"],
+  ],
+  transpose: [
+    ["axes", () => transpose(float(2, 3), [0, 2]), "[2, 3]", "[0, 2]"],
+    ["an axis twice", () => transpose(float(2, 3), [0, 0]), "[2, 3]", "[0, 0]"],
+    ["rank", () => transpose(float(2, 3), [0]), "[2, 3]", "[0]"],
+  ],
+  slice: [
+    ["the end", () => slice(float(2, 3), 1, 1, 4), "1…4", "[2, 3]"],
+    ["the start", () => slice(float(2, 3), 1, -1, 2), "-1…2", "[2, 3]"],
+    ["nothing", () => slice(float(2, 3), 1, 2, 2), "2…2", "[2, 3]"],
+    ["the axis", () => slice(float(2, 3), 2, 0, 1), "axis 2", "[2, 3]"],
+  ],
+  pad: [
+    ["a negative amount", () => pad(float(2, 3), 1, -1, 2), "-1 before", "[2, 3]"],
+    ["the axis", () => pad(float(2, 3), 2, 1, 0), "axis 2", "[2, 3]"],
+    ["int32", () => pad(int32(2, 3), 1, 1, 0), "i32 [2, 3]"],
+  ],
+  concat: [
+    ["sizes", () => concat([float(2, 3), float(3, 3)], 1), "[3, 3]", "[2, 3]"],
+    ["ranks", () => concat([float(2, 3), float(2)], 0), "[2]", "[2, 3]"],
+    ["dtypes", () => concat([float(2), int32(2)], 0), "i32 [2]", "f32 [2]"],
+    ["the axis", () => concat([float(2, 3), float(2, 3)], 2), "axis 2", "[2, 3]"],
+    ["nothing", () => concat([], 0), "no tensors"],
+  ],
+  sum: [["axes", () => sum(float(2, 3), [2]), "[2]", "[2, 3]"]],
+  broadcast: [
+    ["sizes", () => broadcast(float(2, 3), [2, 4]), "[2, 3]", "[2, 4]"],
+    ["a smaller rank", () => broadcast(float(2, 3), [3]), "[2, 3]", "[3]"],
+  ],
+  max: [["axes", () => max(float(2, 3), [-1]), "[-1]", "[2, 3]"]],
+  add: arithmetic(add),
+  subtract: arithmetic(subtract),
+  multiply: arithmetic(multiply),
+  divide: arithmetic(divide),
+  negate: notFloat(negate),
+  exp: notFloat(exp),
+  log: notFloat(log),
+  sqrt: notFloat(sqrt),
+  reciprocal: notFloat(reciprocal),
+  sigmoid: notFloat(sigmoid),
+  tanh: notFloat(tanh),
+  erf: notFloat(erf),
+  silu: notFloat(silu),
+  equal: [
+    ["sizes", () => equal(int32(2), int32(3)), "[2]", "[3]"],
+    ["dtypes", () => equal(int32(2), int64(2)), "i32 [2]", "i64 [2]"],
+  ],
+  and: [
+    ["sizes", () => and(bool(2), bool(3)), "[2]", "[3]"],
+    ["dtypes", () => and(int32(2), int32(2)), "i32 [2]"],
+  ],
+  where: [
+    ["the condition", () => where(float(2), float(2), float(2)), "bool", "f32 [2]"],
+    ["dtypes", () => where(bool(2), float(2), int32(2)), "f32 [2]", "i32 [2]"],
+    ["sizes", () => where(bool(2), float(3), float(1)), "[2]", "[3]"],
+  ],
+  cast: [["a dtype that graphs do not compute in", () => cast(float(2), "bf16"), "f32 [2]", "bf16"]],
+  matmul: [
+    ["inner sizes", () => matmul(float(2, 3), float(4, 5)), "[2, 3]", "[4, 5]"],
+    ["inner sizes, turned", () => matmul(float(2, 3), float(3, 4), { transposeB: true }), "[2, 3]", "[4, 3]"],
+    ["batches", () => matmul(float(2, 1, 3), float(3, 3, 1)), "[2]", "[3]"],
+    ["vectors", () => matmul(float(3), float(3, 2)), "[3]", "[3, 2]"],
+    ["vectors, turned", () => matmul(float(3), float(3, 2), { transposeA: true }), "[3]", "[3, 2]"],
+    ["dtypes", () => matmul(float(2, 3), int32(3, 2)), "f32 [2, 3]", "i32 [3, 2]"],
+    ["the addend's sizes", () => matmul(float(2, 3), float(3, 4), {}, float(3)), "[3]", "[2, 4]"],
+    ["the addend's rank", () => matmul(float(2, 3), float(3, 4), {}, float(1, 2, 4)), "[1, 2, 4]", "[2, 4]"],
+    ["the addend's dtype", () => matmul(float(2, 3), float(3, 4), {}, int32(4)), "i32 [4]"],
+    ["an addend in batches", () => matmul(float(2, 2, 3), float(2, 3, 4), {}, float(4)), "[4]", "[2, 2, 4]"],
+  ],
+  softmax: [...notFloat(softmax), ["a scalar", () => softmax(float()), "[]"]],
+  "rms-norm": [
+    ["the gain's size", () => rmsNorm(float(2, 3), float(2), 1e-5), "[2]", "[2, 3]"],
+    ["the gain's rank", () => rmsNorm(float(2, 3), float(1, 3), 1e-5), "[1, 3]", "[2, 3]"],
+    ["the gain's dtype", () => rmsNorm(float(2, 3), int32(3), 1e-5), "i32 [3]", "f32 [2, 3]"],
+  ],
+  rotary: [
+    ["the rank", () => rotary(float(2, 3, 4), int64(2, 3), float(5, 2), float(5, 2)), "[2, 3, 4]", "[2, 3]"],
+    ["the positions' shape", () => rotary(float(2, 1, 3, 4), int64(2, 4), float(5, 2), float(5, 2)), "[2, 1, 3, 4]", "i64 [2, 4]"],
+    ["the positions' dtype", () => rotary(float(2, 1, 3, 4), int32(2, 3), float(5, 2), float(5, 2)), "[2, 1, 3, 4]", "i32 [2, 3]"],
+    ["the tables' width", () => rotary(float(2, 1, 3, 4), int64(2, 3), float(5, 4), float(5, 4)), "[2, 1, 3, 4]", "[5, 4]"],
+    ["the tables' rank", () => rotary(float(2, 1, 3, 4), int64(2, 3), float(5, 2, 1), float(5, 2, 1)), "[5, 2, 1]"],
+    ["unequal tables", () => rotary(float(2, 1, 3, 4), int64(2, 3), float(5, 2), float(4, 2)), "[5, 2]", "[4, 2]"],
+  ],
+  gather: [
+    ["the indices' dtype", () => gather(float(2, 3), float(2)), "f32 [2]"],
+    ["a scalar table", () => gather(float(), int32(2)), "[]", "[2]"],
+  ],
+  "scatter-add": [
+    ["rows", () => scatterAdd(float(2, 3), int32(3), [4, 3]), "[2, 3]", "[3]", "[4, 3]"],
+    ["the width", () => scatterAdd(float(2, 3), int32(2), [4, 2]), "[2, 3]", "[4, 2]"],
+    ["into a scalar", () => scatterAdd(float(2), int32(2), []), "[2]", "[]"],
+    ["the indices' dtype", () => scatterAdd(float(2), float(2), [3]), "f32 [2]"],
+    ["the rows' dtype", () => scatterAdd(int32(2), int32(2), [3]), "i32 [2]"],
+  ],
+  pick: [
+    ["one index per row", () => pick(float(2, 3), int32(3)), "[2, 3]", "[3]"],
+    ["the rank", () => pick(float(2), int32(2)), "[2]"],
+    ["the indices' dtype", () => pick(float(2, 3), float(2)), "f32 [2]"],
+    ["the dtype", () => pick(int32(2, 3), int32(2)), "i32 [2, 3]"],
+  ],
+  place: [
+    ["values", () => place(float(2, 3), int32(2), float(2), [2, 3]), "[2]", "[2, 3]"],
+    ["one index per row", () => place(float(2, 3), int32(3), float(2, 1), [2, 3]), "[3]", "[2, 3]"],
+    ["the base", () => place(float(3), int32(2), float(2, 1), [2, 3]), "[3]", "[2, 3]"],
+    ["the base's rank", () => place(float(1, 1, 1), int32(2), float(2, 1), [2, 3]), "[1, 1, 1]", "[2, 3]"],
+    ["the values' dtype", () => place(float(2, 3), int32(2), int32(2, 1), [2, 3]), "i32 [2, 1]"],
+  ],
+  "with-gradient": [
+    [
+      "a gradient of another shape",
+      () => {
+        const source = float(3);
+        return pullback(
+          withGradient(float(2), [source], [], (dy) => [dy]),
+          float(2),
+          [source],
+        )[0];
+      },
+      "with-gradient",
+      "[2]",
+      "[3]",
+    ],
+  ],
+  checkpoint: [
+    ["no sources", () => checkpoint(float(2), []), "f32 [2]", "no sources"],
+    ["a source's dtype", () => checkpoint(float(2), [int32(3)]), "f32 [2]", "i32 [3]"],
+  ],
+  after: [
+    ["the dtype", () => after(int32(2), float(3)), "i32 [2]", "f32 [3]"],
+    ["the token's dtype", () => after(float(2), int32(3)), "f32 [2]", "i32 [3]"],
+  ],
+} satisfies Record<OpName, readonly Refusal[]>;
+
+describe.each(Object.entries(refusals) as [OpName, readonly Refusal[]][])("%s refuses wrong", (op, list) => {
+  it.each(list.map(([about, build, ...names]) => [about, build, names] as const))("%s", (_, build, names) => {
+    let thrown: unknown;
+    try {
+      build();
+    } catch (error) {
+      thrown = error;
+    }
+    if (!LowrankError.is(thrown)) throw new Error(`${op} did not refuse it.`, { cause: thrown });
+    for (const name of names) expect(thrown.message).toContain(name);
+  });
+});

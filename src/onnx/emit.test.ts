@@ -1,0 +1,200 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { describe, expect, it } from "vitest";
+import { evaluate, largestError, numbersOf } from "../../test/evaluate.ts";
+import { bestTime } from "../../test/graph-facts.ts";
+import { caseOutputs, cases, feedsFor, valueTolerance } from "../../test/op-conformance.ts";
+import { createEngine } from "../runtime/ort-session.ts";
+import {
+  add,
+  after,
+  constant,
+  exp,
+  input,
+  integers,
+  matmul,
+  multiply,
+  program,
+  pullback,
+  reshape,
+  scalar,
+  scale,
+  slice,
+  tanh,
+  weight,
+  withGradient,
+  type Graph,
+  type Lowering,
+} from "../graph/index.ts";
+import { f32 } from "../util/index.ts";
+import { emitOnnx, zeroInput } from "./index.ts";
+import { ModelProtoSchema, type GraphProto } from "./onnx_pb.ts";
+
+const modelOf = (graph: Graph, device?: Lowering["device"]) => fromBinary(ModelProtoSchema, emitOnnx(graph, device).bytes);
+const emitted = (graph: Graph, device?: Lowering["device"]): GraphProto => modelOf(graph, device).graph!;
+const types = ({ node }: GraphProto): string[] => node.map(({ opType }) => opType);
+
+/** A residual layer and its gradient, with a weight in a file. */
+const layer = (): Graph => {
+  const x = input("x", [2, 4]);
+  const w = weight("layer.weight", { path: "/models/base/model.safetensors", offset: 1288, bytes: 64, dtype: "f32", shape: [4, 4] });
+  const y = add(x, matmul(tanh(matmul(x, w)), scale(w, 2)));
+  const [dx] = pullback(y, input("dy", [2, 4]), [x]);
+  return program({ y, dx });
+};
+
+describe("an emitted model", () => {
+  it("names its format, its operator sets and its maker", () => {
+    const { irVersion, opsetImport, producerName } = modelOf(layer());
+    expect([irVersion, producerName]).toEqual([10n, "lowrank"]);
+    expect(opsetImport.map(({ domain, version }) => [domain, version])).toEqual([
+      ["", 21n],
+      ["com.microsoft", 1n],
+    ]);
+  });
+
+  it("has a node for each op, an input for each fed tensor and an output for each name", () => {
+    const graph = emitted(layer());
+    expect(types(graph).join(" ")).toBe("Gemm Tanh Mul Gemm Add Gemm Mul Sub Mul Gemm Identity Identity");
+    const values = (list: GraphProto["input"]) =>
+      list.map(({ name, type }) => [name, type!.tensorType!.elemType, type!.tensorType!.shape!.dim.map(({ dimValue }) => dimValue)]);
+    expect(values(graph.input)).toEqual([
+      ["x", 1, [2n, 4n]],
+      ["dy", 1, [2n, 4n]],
+    ]);
+    expect(values(graph.output)).toEqual([
+      ["y", 1, [2n, 4n]],
+      ["dx", 1, [2n, 4n]],
+    ]);
+    const names = graph.node.flatMap(({ output }) => output);
+    expect(new Set(names).size).toBe(names.length);
+    expect(new Set(graph.node.map(({ name }) => name)).size).toBe(graph.node.length);
+  });
+
+  it("refers to a weight where it lies, relative to the root of its drive", () => {
+    const { root } = emitOnnx(layer());
+    expect(root).toBe("/");
+    const [stored] = emitted(layer()).initializer.filter(({ dataLocation }) => dataLocation === 1);
+    expect(stored).toMatchObject({ dims: [4n, 4n], dataType: 1 });
+    expect(Object.fromEntries(stored.externalData.map(({ key, value }) => [key, value]))).toEqual({
+      location: "models/base/model.safetensors",
+      offset: "1288",
+      length: "64",
+    });
+    expect(stored.rawData).toBeUndefined();
+    expect(emitOnnx(program({ y: exp(input("x", [1])) })).root).toBeUndefined();
+  });
+
+  it("refuses a weight whose path is not absolute", () => {
+    const w = weight("w", { path: "base/model.safetensors", offset: 0, bytes: 4, dtype: "f32", shape: [1] });
+    expect(() => emitOnnx(program({ w }))).toThrow(/base\/model\.safetensors, tensor w: .*absolute/);
+  });
+
+  it("is the same bytes for the same program", () => {
+    expect(emitOnnx(layer()).bytes).toEqual(emitOnnx(layer()).bytes);
+  });
+
+  it("shares small constants of one type and value, and only those", () => {
+    const x = input("x", [2, 3]);
+    const many = Array.from({ length: 20 }, (_, index) => index);
+    const factors = [
+      scalar(2),
+      scalar(2),
+      scalar(-0),
+      scalar(0),
+      constant(f32([2])),
+      constant(f32(many.slice(0, 6), [2, 3])),
+      constant(f32(many.slice(0, 6), [2, 3])),
+    ];
+    const y = factors.reduce((sum, factor) => multiply(sum, factor), x);
+    expect(emitted(program({ y })).initializer).toHaveLength(5);
+    const wide = input("w", [20]);
+    expect(emitted(program({ y: add(add(wide, constant(f32(many))), constant(f32(many))) })).initializer).toHaveLength(2);
+    expect(
+      emitted(program({ a: integers([1, 2]), b: constant(f32([1, 2])), c: slice(reshape(x, [3, 2]), 0, 1, 3) })).initializer,
+    ).toHaveLength(6);
+  });
+
+  it("writes a constant that is a view of a larger array alone", () => {
+    const view = constant(f32(Float32Array.of(9, 1, 2, 9).subarray(1, 3)));
+    const [{ rawData }] = emitted(program({ view })).initializer;
+    expect([...new Float32Array(rawData!.slice().buffer)]).toEqual([1, 2]);
+  });
+
+  it("has the zero input where something waits, once", () => {
+    const [x, token] = [input("x", [2]), input("token", [2])];
+    const waiting = emitOnnx(program({ y: after(after(x, token), exp(token)) }));
+    const graph = fromBinary(ModelProtoSchema, waiting.bytes).graph!;
+    expect(waiting.needsZero).toBe(true);
+    expect(graph.input.map(({ name }) => name)).toEqual(["x", "token", zeroInput]);
+    expect(types(graph).join(" ")).toBe("Reshape Slice Mul Add Exp Reshape Slice Mul Add Identity");
+    expect(emitOnnx(program({ y: exp(x) })).needsZero).toBe(false);
+  });
+
+  it("leaves out what serves a gradient that is not asked for", () => {
+    const x = input("x", [2]);
+    const y = withGradient(tanh(x), [x], [exp(x)], (dy, _, [saved]) => [multiply(dy, saved)]);
+    expect(types(emitted(program({ y })))).toEqual(["Tanh", "Identity"]);
+  });
+
+  it("has no node, input or initializer that nothing uses", () => {
+    for (const [op, each] of cases) {
+      const { y, gradients } = caseOutputs(each);
+      for (const device of ["cpu", "webgpu"] as const) {
+        const graph = emitted(program({ y, ...gradients }), device);
+        const used = new Set([...graph.node.flatMap(({ input }) => input), ...graph.output.map(({ name }) => name)]);
+        const made = [...graph.node.flatMap(({ output }) => output), ...[...graph.initializer, ...graph.input].map(({ name }) => name)];
+        expect(
+          made.filter((name) => !used.has(name)),
+          `${op}, ${each.about}`,
+        ).toEqual([]);
+      }
+    }
+  });
+
+  it("takes less than 150 ms for 5,000 nodes", () => {
+    let y = input("x", [4, 4]);
+    for (let index = 0; index < 2500; index++) y = add(scale(y, 2 + index), y);
+    const graph = program({ y });
+    expect(emitted(graph).node).toHaveLength(5001);
+    expect(bestTime(() => emitOnnx(graph))).toBeLessThan(150);
+  });
+});
+
+describe("lowering for webgpu", () => {
+  // The only ops outside the standard that ONNX Runtime's webgpu provider has kernels for and that records lower to.
+  const offered = new Set(["QuickGelu", "RotaryEmbedding"]);
+
+  it("spells out the fused product of the CPU", () => {
+    const graph = program({ y: matmul(input("a", [2, 3, 4]), input("b", [5, 4]), { transposeB: true, alpha: 0.5 }) });
+    expect(types(emitted(graph))).toEqual(["FusedMatMul", "Identity"]);
+    expect(types(emitted(graph, "webgpu"))).toEqual(["Transpose", "MatMul", "Mul", "Identity"]);
+  });
+
+  it.each(cases.map(([op, each]) => [`${op}, ${each.about}`, each] as const))(
+    "%s: only ops that it has, and the same values",
+    async (_, each) => {
+      const { y, gradients } = caseOutputs(each);
+      const graph = program({ y, ...gradients });
+      for (const { domain, opType } of emitted(graph, "webgpu").node) if (domain !== "") expect(offered).toContain(opType);
+      const engine = createEngine({ device: "cpu", threads: 1 });
+      const session = await engine.compile(emitOnnx(graph, "webgpu"));
+      const feeds = feedsFor(each, graph);
+      const { hosts } = await engine.run(session, feeds, {});
+      await engine.closeSession(session);
+      const expected = await evaluate(graph.outputs, feeds);
+      for (const name of Object.keys(expected)) {
+        expect(hosts[name].shape).toEqual(expected[name].shape);
+        expect(largestError(numbersOf(hosts[name]), numbersOf(expected[name])), name).toBeLessThan(valueTolerance);
+      }
+    },
+  );
+});
+
+describe("lowering for the CPU", () => {
+  it("adds in the pass of a flat product and keeps a plain batched one standard", () => {
+    const flat = program({ y: matmul(input("a", [2, 4]), input("b", [3, 4]), { transposeB: true }, input("c", [3])) });
+    expect(emitted(flat).node[0]).toMatchObject({ opType: "Gemm", input: ["a", "b", "c"], domain: "" });
+    const batched = program({ y: matmul(input("a", [2, 2, 4]), input("b", [2, 4, 3])) });
+    expect(types(emitted(batched))).toEqual(["MatMul", "Identity"]);
+  });
+});
