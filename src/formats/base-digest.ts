@@ -1,11 +1,11 @@
 /** @file The digest of a checkpoint's tensors, whatever files hold them, remembered between runs. It knows nothing about adapters. */
 import { createHash } from "node:crypto";
-import { realpath, stat } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "./atomic.ts";
 import { cacheDirectory } from "./cache-directory.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { makeFolder } from "./disk.ts";
+import { makeFolder, withFile } from "./disk.ts";
 import { readJsonObject } from "./json.ts";
 import type { TensorLocation } from "./safetensors-header.ts";
 import { compareNames } from "./safetensors-write.ts";
@@ -15,15 +15,16 @@ type Tensors = ReadonlyMap<string, TensorLocation>;
 
 const sorted = (tensors: Tensors): [string, TensorLocation][] => [...tensors].sort(([a], [b]) => compareNames(a, b));
 
-/** A word for the files as they lie on disk and the tensors found in them: it changes when any of them does. */
+/** A word for the tensors' places and the files as they lie on disk: it changes when any of them does. */
 const identityOf = async (tensors: Tensors): Promise<string> => {
-  const hash = createHash("sha256");
+  const files = new Map<string, unknown>();
   for (const path of new Set(Array.from(tensors.values(), (location) => location.path))) {
-    const { size, mtimeMs, ino } = await stat(path);
-    hash.update(`${JSON.stringify([path, await realpath(path), size, mtimeMs, ino])}\n`);
+    const { size, mtimeMs, ino } = await withFile(path, (handle) => handle.stat());
+    files.set(path, [await realpath(path), size, mtimeMs, ino]);
   }
-  // The places belong to it, because the files may have changed since their headers were read.
-  hash.update(JSON.stringify(sorted(tensors)));
+  const hash = createHash("sha256");
+  for (const [name, { path, dtype, shape, offset }] of sorted(tensors))
+    hash.update(`${JSON.stringify([name, dtype, shape, offset, files.get(path)])}\n`);
   return hash.digest("hex");
 };
 
