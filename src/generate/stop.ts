@@ -39,8 +39,7 @@ export const stopMatcher = (stops: readonly string[]): StopMatcher => {
     held = stopped === undefined ? held.slice(end) : "";
     return { text, stopped };
   };
-  const mayBegin = (start: number): boolean =>
-    byLength.some((stop) => stop.length > held.length - start && stop.startsWith(held.slice(start)));
+  const mayBegin = (start: number): boolean => byLength.some((stop) => stop.startsWith(held.slice(start)));
 
   // An unfinished stop string that begins earlier holds back a finished one that begins later.
   const release = (isLast: boolean): StopResult => {
