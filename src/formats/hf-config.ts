@@ -38,7 +38,10 @@ const missing = (name: string, where: string): LowrankError =>
   new LowrankError("invalid-config", `"${name}" is missing.`, { where, fix: "Check that the file is complete." });
 
 const wrong = (name: string, value: unknown, wanted: string, where: string): LowrankError =>
-  new LowrankError("invalid-config", `"${name}" must be ${wanted}, not ${JSON.stringify(value)}.`, { where, fix: "Correct the file." });
+  new LowrankError("invalid-config", `"${name}" must be ${wanted}, not ${typeof value === "number" ? value : JSON.stringify(value)}.`, {
+    where,
+    fix: "Correct the file.",
+  });
 
 /**
  * Typed access to a configuration; `where` names its file in errors.
