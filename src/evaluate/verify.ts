@@ -2,8 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ourName, readSafetensorsHeader, readTensor, readTensorF32 } from "../formats/index.ts";
-import { input, program, type Tensor } from "../graph/index.ts";
-import { adaptedModules, loadAdapter, mergeModule, slotTensors, type StoredAdapter } from "../lora/index.ts";
+import { input, program } from "../graph/index.ts";
+import { mergedInference } from "../generate/inference.ts";
+import { adaptedModules, loadAdapter, slotTensors, type StoredAdapter } from "../lora/index.ts";
 import { openBase, storedTensors, type Base } from "../models/index.ts";
 import { modulesOf, viewOf, type Modules } from "../nn/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
@@ -74,29 +75,6 @@ const relative = (ours: Float32Array, theirs: (index: number) => number): number
   return Math.sqrt(difference / size);
 };
 
-/** The base with the adapter's weights folded in: whole tensors replaced, targets merged on the backend, all of them fed. */
-const mergedModules = async (
-  backend: Backend,
-  base: Base,
-  stored: StoredAdapter,
-): Promise<{ modules: Modules; feeds: Record<string, Feed> }> => {
-  const find = storedTensors(base);
-  const feeds: Record<string, Feed> = {};
-  const replaced = new Map<string, Tensor>();
-  const replace = (name: string, tensor: HostTensor): void => {
-    feeds[name] = tensor;
-    replaced.set(name, input(name, tensor.shape));
-  };
-  for (const { module } of base.model.linears) {
-    const W = find(`${module}.weight`);
-    const merged = W && (await mergeModule(backend, module, W, [{ ...stored, weight: 1 }]));
-    if (merged !== undefined) replace(`${module}.weight`, merged);
-  }
-  for (const slot of stored.adapter.layout.slots)
-    if (slot.role === "weight" || slot.role === "bias") replace(slot.name, f32(viewOf(stored.parameters, slot), slot.shape));
-  return { modules: modulesOf({ find: (name) => replaced.get(name) ?? find(name), aliases: base.model.aliases }), feeds };
-};
-
 const trainAsRecorded = async (
   backend: Backend,
   base: Base,
@@ -156,7 +134,7 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
   const { layout } = stored.adapter;
   const tensors = slotTensors(layout, input("parameters", [layout.size]));
   const adapted = adaptedModules({ model, find, active: [{ adapter: stored.adapter, tensors, weight: 1 }] });
-  const merged = await mergedModules(backend, base, stored);
+  const merged = await mergedInference(backend, base, [{ ...stored, weight: 1 }]);
   const difference = async (name: string, modules: Modules, feeds: Readonly<Record<string, Feed>>): Promise<number> =>
     largestDifference(await logitsOf(backend, base, modules, batch, feeds), await floats(name), mask);
 
@@ -182,7 +160,7 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
     logits: {
       base: await difference("logits_base", modulesOf({ find, aliases: model.aliases }), {}),
       adapter: await difference("logits_adapter", adapted, { parameters: f32(stored.parameters) }),
-      merged: await difference("logits_merged", merged.modules, merged.feeds),
+      merged: await difference("logits_merged", merged.modules(), merged.feeds),
     },
     gradients,
     losses,

@@ -1,16 +1,10 @@
 /** @file Runs a model token by token over a key/value cache: token ids in, logits out. It knows nothing about text, sampling or adapters. */
 import { cast, gather, input, program, type Graph, type Tensor } from "../graph/index.ts";
 import type { Model } from "../models/index.ts";
-import { cachedAttention, type Modules } from "../nn/index.ts";
+import { cachedAttention } from "../nn/index.ts";
 import type { Backend, Executable, Feed, Resident } from "../runtime/index.ts";
 import { f32, i32, LowrankError, sizeOf } from "../util/index.ts";
-
-/** A model as it generates: modules for one program at a time, and what their inputs are fed. */
-export interface Inference {
-  readonly model: Model;
-  modules(): Modules;
-  readonly feeds: Readonly<Record<string, Resident>>;
-}
+import type { Inference } from "./inference.ts";
 
 /** One sequence in the making. */
 export interface Decoder {

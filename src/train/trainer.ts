@@ -1,0 +1,203 @@
+/** @file The training loop: batches in, events out. It knows nothing about models, adapters, data formats, or where checkpoints go. */
+import { LowrankError, random } from "../util/index.ts";
+import { clipByNorm } from "./clip.ts";
+import { noEvaluations, observeEvaluation, type EarlyStoppingRules, type EvaluationHistory } from "./early-stopping.ts";
+import type { CheckpointSaved, EvalEnd, RunEndReason, TrainEvent } from "./events.ts";
+import type { StepBatch } from "./feeds.ts";
+import type { Optimiser } from "./optim/optimiser.ts";
+import { meanLoss, type StepRunner } from "./programs.ts";
+import { learningRateAt, type LearningRateSchedule } from "./schedule.ts";
+import type { TrainingState } from "./checkpoint.ts";
+
+/** The micro-batches of one pass over the data, by number, so that a resumed run takes up in the middle. */
+export interface EpochBatches {
+  readonly count: number;
+  batch(index: number): StepBatch;
+}
+
+export interface TrainerOptions {
+  /** Steps with gradients, and losses alone for held-out data. */
+  readonly training: StepRunner;
+  readonly evaluation?: StepRunner;
+  /** Updated in place. */
+  readonly parameters: Float32Array;
+  readonly optimiser: Optimiser;
+  readonly schedule: LearningRateSchedule;
+  readonly epochs: number;
+  /** The batches of a pass, which depend on nothing but its number. */
+  readonly epochBatches: (epoch: number) => EpochBatches;
+  /** Micro-batches per update; the loss is a mean over the labels of all of them. */
+  readonly accumulate: number;
+  /** Largest norm of the gradient; Infinity leaves it alone. */
+  readonly maxGradientNorm: number;
+  readonly seed: number;
+  /** Held-out batches; none without `evaluation`. */
+  readonly heldOut: readonly StepBatch[];
+  /** Updates between evaluations, and between checkpoints; 0 for only at the end. */
+  readonly evalEvery: number;
+  readonly saveEvery: number;
+  readonly earlyStopping: EarlyStoppingRules;
+  /** Keeps a checkpoint and returns its path. */
+  readonly save: (state: TrainingState, isBest: boolean) => Promise<string>;
+  readonly resume?: TrainingState;
+  /** Ends the run after the update in hand, with a checkpoint. */
+  readonly signal?: AbortSignal;
+}
+
+interface Position {
+  readonly epoch: number;
+  readonly index: number;
+}
+
+const realTokens = ({ segments }: StepBatch): number => segments.reduce((count, segment) => count + Number(segment > 0), 0);
+
+const diverged = (what: string, step: number, batch: StepBatch): LowrankError =>
+  new LowrankError("training-diverged", `${what} at step ${step} is not a finite number (batch of ${batch.rows} × ${batch.length}).`, {
+    fix: "Resume from the last checkpoint with a lower --learning-rate or a smaller --max-grad-norm, and look at the data of that batch.",
+  });
+
+/** Yields the micro-batches of one update. An update never reaches into the next pass, so the last one of a pass may be smaller. */
+function* microBatches({ epochBatches, accumulate }: TrainerOptions, { epoch, index }: Position): Generator<StepBatch> {
+  const { count, batch } = epochBatches(epoch);
+  for (let offset = index; offset < Math.min(index + accumulate, count); offset++) yield batch(offset);
+}
+
+const advance = ({ epochBatches, accumulate }: TrainerOptions, { epoch, index }: Position): Position =>
+  index + accumulate < epochBatches(epoch).count ? { epoch, index: index + accumulate } : { epoch: epoch + 1, index: 0 };
+
+interface Update {
+  readonly loss: number;
+  readonly gradientNorm: number;
+  readonly tokens: number;
+  readonly supervised: number;
+}
+
+const addInto = (sum: Float32Array | undefined, term: Float32Array): Float32Array => {
+  if (sum === undefined) return term;
+  for (let index = 0; index < sum.length; index++) sum[index] += term[index];
+  return sum;
+};
+
+/** One update: gradients summed over micro-batches, divided by all their labels, clipped, applied. */
+async function* update(options: TrainerOptions, position: Position, step: number): AsyncGenerator<TrainEvent, Update> {
+  const { training, parameters, optimiser, schedule, maxGradientNorm, seed } = options;
+  let gradient: Float32Array | undefined;
+  let [loss, supervised, tokens, micro] = [0, 0, 0, 0];
+  for (const batch of microBatches(options, position)) {
+    yield* prepared(training, batch);
+    const result = await training.run(batch, parameters, random(seed, step).integer(2 ** 31), micro++);
+    if (!Number.isFinite(result.loss)) throw diverged("The loss", step, batch);
+    gradient = addInto(gradient, result.gradient);
+    loss += result.loss;
+    supervised += result.tokens;
+    tokens += realTokens(batch);
+  }
+  for (let index = 0; index < gradient!.length; index++) gradient![index] /= supervised;
+  const gradientNorm = clipByNorm(gradient!, maxGradientNorm);
+  if (!Number.isFinite(gradientNorm)) throw diverged("The gradient", step, options.epochBatches(position.epoch).batch(position.index));
+  optimiser.update(parameters, gradient!, learningRateAt(schedule, step - 1));
+  return { loss: loss / supervised, gradientNorm, tokens, supervised };
+}
+
+async function* prepared(runner: StepRunner, batch: StepBatch): AsyncGenerator<TrainEvent> {
+  if (runner.isReady(batch)) return;
+  const shape = [batch.rows, batch.length] as const;
+  yield { type: "compile-start", shape };
+  const start = performance.now();
+  await runner.prepare(batch);
+  yield { type: "compile-end", shape, seconds: (performance.now() - start) / 1000 };
+}
+
+const evaluate = async (
+  { evaluation, heldOut, parameters }: TrainerOptions,
+  step: number,
+  history: EvaluationHistory,
+): Promise<EvalEnd> => {
+  const start = performance.now();
+  const { loss, tokens } = await meanLoss(evaluation!, heldOut, parameters);
+  const best = history.best === undefined || loss < history.best.loss;
+  return { type: "eval-end", step, loss, perplexity: Math.exp(loss), tokens, best, seconds: (performance.now() - start) / 1000 };
+};
+
+/**
+ * Trains until the schedule's last step, the last pass, early stopping or the signal. The parameters that it leaves are those of the last step.
+ * Throws `training-diverged` before a bad update is applied; checkpoints that were kept stay.
+ */
+export async function* train(options: TrainerOptions): AsyncGenerator<TrainEvent> {
+  const { parameters, optimiser, schedule, epochs, evalEvery, saveEvery, earlyStopping, seed, signal, resume } = options;
+  const evaluates = options.evaluation !== undefined && options.heldOut.length > 0;
+  const began = performance.now();
+  let step = 0;
+  let position: Position = { epoch: 0, index: 0 };
+  let history = noEvaluations;
+  let tokens = 0;
+  let loss = Number.NaN;
+  if (resume !== undefined) {
+    parameters.set(resume.parameters);
+    optimiser.restore(resume.optimiser);
+    ({ step, tokens, evaluations: history } = resume.progress);
+    position = { epoch: resume.progress.epoch, index: resume.progress.position };
+  } else if (evaluates) {
+    const before = await evaluate(options, 0, history);
+    history = observeEvaluation(history, before, earlyStopping).history;
+    yield before;
+  }
+
+  const save = async (isBest: boolean): Promise<CheckpointSaved> => {
+    const progress = {
+      step,
+      epoch: position.epoch,
+      position: position.index,
+      tokens,
+      random: random(seed, step).state(),
+      evaluations: history,
+    };
+    const path = await options.save({ progress, parameters, optimiser: optimiser.state() }, isBest);
+    return { type: "checkpoint-saved", step, path, kind: isBest ? "best" : "last" };
+  };
+
+  let reason: RunEndReason | undefined = step >= schedule.totalSteps ? "completed" : undefined;
+  while (reason === undefined) {
+    const start = performance.now();
+    step += 1;
+    const result = yield* update(options, position, step);
+    const seconds = (performance.now() - start) / 1000;
+    position = advance(options, position);
+    tokens += result.tokens;
+    loss = result.loss;
+    const { count } = options.epochBatches(Math.min(position.epoch, epochs - 1));
+    yield {
+      type: "step-end",
+      step,
+      epoch: position.epoch + position.index / count,
+      ...result,
+      learningRate: learningRateAt(schedule, step - 1),
+      seconds,
+      tokensPerSecond: result.tokens / seconds,
+      memoryBytes: process.memoryUsage.rss(),
+    };
+
+    if (position.epoch >= epochs) reason = "completed";
+    else if (step >= schedule.totalSteps) reason = "max-steps";
+    let best = false;
+    if (evaluates && (reason !== undefined || (evalEvery > 0 && step % evalEvery === 0))) {
+      const evaluation = await evaluate(options, step, history);
+      yield evaluation;
+      best = evaluation.best;
+      const observed = observeEvaluation(history, evaluation, earlyStopping);
+      history = observed.history;
+      if (observed.shouldStop) reason ??= "early-stopping";
+    }
+    if (signal?.aborted === true) reason ??= "interrupted";
+    if (best || reason !== undefined || (saveEvery > 0 && step % saveEvery === 0)) yield await save(best);
+  }
+  yield {
+    type: "run-end",
+    reason,
+    step,
+    seconds: (performance.now() - began) / 1000,
+    tokens,
+    loss,
+    ...(history.best && { best: history.best }),
+  };
+}
