@@ -2,6 +2,16 @@
 export { writeAtomically, writeFileAtomically } from "./atomic.ts";
 export { baseDigest } from "./base-digest.ts";
 export { cacheDirectory } from "./cache-directory.ts";
+export { plainChatTemplate } from "./chat-template-plain.ts";
+export {
+  chatTemplate,
+  renderChat,
+  type ChatMessage,
+  type ChatTemplate,
+  type Rendering,
+  type RenderOptions,
+  type ToolCall,
+} from "./chat-template.ts";
 export { openCheckpoint, writeCheckpoint, type Checkpoint, type CheckpointContent } from "./checkpoint.ts";
 export { listFolder, makeFolder, withFile } from "./disk.ts";
 export { configReader, ropeOf, type ConfigReader, type Rope } from "./hf-config.ts";

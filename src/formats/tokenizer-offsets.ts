@@ -91,8 +91,9 @@ export const alignTokens = (source: SourceBytes, surfaces: readonly (Uint8Array 
       unknownFrom = at;
       continue;
     }
-    let found = unknownFrom === undefined ? place(surface, at) : undefined;
-    for (let next = at + 1; found === undefined && unknownFrom !== undefined && next <= bytes.length; next++) found = place(surface, next);
+    const [first, last] = unknownFrom === undefined ? [at, at] : [at + 1, bytes.length];
+    let found = place(surface, first);
+    for (let from = first + 1; found === undefined && from <= last; from++) found = place(surface, from);
     if (found === undefined)
       throw new LowrankError("unsupported", `Token ${starts.length} of a text cannot be traced to its characters with this tokenizer.`, {
         where: `character ${characterAt(at)}`,
