@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { bestTime, opNames } from "../../test/graph-facts.ts";
 import { normal, storedWeight } from "../../test/op-cases.ts";
-import { LowrankError } from "../util/index.ts";
+import type { LowrankError } from "../util/index.ts";
 import {
   add,
   exp,

@@ -1,5 +1,5 @@
 /** @file ONNX Runtime on the calling thread: sessions, resident tensors, runs. It blocks while it runs; `ort-node.ts` moves it to a worker. */
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import { env, InferenceSession, Tensor } from "onnxruntime-node";
 import type { OnnxModel } from "../onnx/index.ts";
 import { zeroInput } from "../onnx/index.ts";
 import { LowrankError, messageOf, type DType, type HostTensor, type TypedArray } from "../util/index.ts";
@@ -15,6 +15,9 @@ export interface EngineOptions {
   /** Threads within an op. */
   readonly threads: number;
 }
+
+// Errors come back as exceptions; printed by the runtime as well they would tear the terminal view.
+env.logLevel = "fatal";
 
 const ortTypes = { f32: "float32", i32: "int32", i64: "int64", bool: "bool", u8: "uint8", i8: "int8", f16: "float16" } as const;
 const ourTypes = Object.fromEntries(Object.entries(ortTypes).map(([ours, theirs]) => [theirs, ours as DType]));
@@ -33,8 +36,6 @@ const sessionOptions = ({ device, threads }: EngineOptions, root: string | undef
   interOpNumThreads: 1,
   // With the pattern the first runs keep a second copy of every buffer; without it the peak is 40 % lower at the same speed.
   enableMemPattern: false,
-  // Errors come back as exceptions; printing them as well would tear the terminal view.
-  logSeverityLevel: 4,
   extra: {
     session: {
       // Prepacked weights are private copies; unpacked ones stay mapped from their file.
@@ -57,7 +58,7 @@ export interface Engine {
 }
 
 const backendError = (what: string, error: unknown): LowrankError => {
-  const text = messageOf(error);
+  const text = messageOf(error).trim().replace(/\.$/, "");
   return /bad_alloc|Failed to allocate|out of memory/i.test(text)
     ? new LowrankError("out-of-memory", `${what}: ${text}.`, { fix: "Lower --batch-size or --seq-length.", cause: error })
     : new LowrankError("backend-failed", `${what}: ${text}.`, { cause: error });
