@@ -46,7 +46,7 @@ describe("english", () => {
 
 describe("corpus", () => {
   test("the same seed gives the same bytes, on every machine", () => {
-    expect(digest(documents.join("\n\n").slice(0, 100_000))).toBe("");
+    expect(digest(documents.join("\n\n").slice(0, 100_000))).toBe("695a5fefc1a3d8dc");
     expect(documentAt(recipe.seed, 7)).toBe(documents[7]);
     expect(documentAt(recipe.seed + 1, 7)).not.toBe(documents[7]);
   });
