@@ -13,6 +13,7 @@ export {
   type ToolCall,
 } from "./chat-template.ts";
 export { openCheckpoint, writeCheckpoint, type Checkpoint, type CheckpointContent } from "./checkpoint.ts";
+export { copyCompanions } from "./companions.ts";
 export { listFolder, makeFolder, withFile } from "./disk.ts";
 export { configReader, ropeOf, type ConfigReader, type Rope } from "./hf-config.ts";
 export { resolveModel, type ResolveOptions } from "./hub.ts";

@@ -1,5 +1,5 @@
 /** @file A pretrained base: a model with its checkpoint opened, every tensor accounted for, and its weights ready to be mapped. */
-import { baseDigest, openCheckpoint, prepareWeights } from "../formats/index.ts";
+import { baseDigest, openCheckpoint, prepareWeights, readTensorF32 } from "../formats/index.ts";
 import { weight, type Tensor, type WeightLocation } from "../graph/index.ts";
 import { modulesOf, type Modules } from "../nn/index.ts";
 import { LowrankError } from "../util/index.ts";
@@ -64,6 +64,10 @@ export const storedTensors = ({ model, weights }: Pick<Base, "model" | "weights"
     return tensor;
   };
 };
+
+/** The values of a base's tensor, by any of its names. */
+export const storedValues = async ({ model, weights }: Pick<Base, "model" | "weights">, name: string): Promise<Float32Array> =>
+  (await readTensorF32(weights.get(name) ?? weights.get(model.aliases[name])!)).data as Float32Array;
 
 /** The modules of a frozen base. */
 export const frozenModules = (base: Pick<Base, "model" | "weights">): Modules =>

@@ -1,4 +1,4 @@
 /** @file Floor 4: model families and pretrained bases. */
-export { frozenModules, openBase, storedTensors, type Base } from "./base.ts";
+export { frozenModules, openBase, storedTensors, storedValues, type Base } from "./base.ts";
 export { modelOf } from "./family.ts";
 export type { Family, ForwardOptions, LinearSpec, Model, ParameterSpec, Start } from "./model.ts";

@@ -12,3 +12,4 @@ export { learningRateAt, schedules, type LearningRateSchedule } from "./schedule
 export { lossProgram, trainingProgram, type StepOptions, type StepShape } from "./step.ts";
 export { freshParameters, trainableAdapter, trainableModel, type Trainable } from "./trainable.ts";
 export { train, type EpochBatches, type TrainerOptions } from "./trainer.ts";
+export { checkOutput, run, type RunOptions, type RunSettings, type Subject } from "./run.ts";

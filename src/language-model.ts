@@ -1,0 +1,208 @@
+/** @file A pretrained model in hand: attach adapters, train them, generate with them, merge them. The library's front door; it knows nothing about flags or terminals. */
+import { loadDataset, type Dataset, type DatasetOptions } from "./data/index.ts";
+import {
+  copyCompanions,
+  loadTokenizer,
+  readTensorF32,
+  resolveModel,
+  writeCheckpoint,
+  type Tokenizer,
+  type TensorSource,
+} from "./formats/index.ts";
+import {
+  adaptedInference,
+  baseInference,
+  createDecoder,
+  generateText,
+  mergedInference,
+  mergedTensors,
+  type Decoder,
+  type FinishReason,
+  type GenerateOptions,
+  type Inference,
+  type Programs,
+} from "./generate/index.ts";
+import {
+  initialParameters,
+  loadAdapter,
+  loraConfig,
+  planAdapter,
+  saveAdapter,
+  type LoraConfig,
+  type StoredAdapter,
+  type WeightedAdapter,
+} from "./lora/index.ts";
+import { openBase, storedValues, type Base } from "./models/index.ts";
+import { ortBackend, type Backend, type OrtOptions } from "./runtime/index.ts";
+import { checkOutput, run, type RunSettings, type TrainEvent } from "./train/index.ts";
+import type { HostTensor } from "./util/index.ts";
+
+/** Settings of a run as most people leave them. */
+export const defaultSettings: RunSettings = {
+  epochs: 1,
+  batchSize: 8,
+  accumulate: 1,
+  sequenceLength: 512,
+  pack: false,
+  optimiser: "adamw",
+  learningRate: 2e-4,
+  schedule: "linear",
+  warmupSteps: 0,
+  weightDecay: 0,
+  loraPlusRatio: 1,
+  maxGradientNorm: 1,
+  evalEvery: 0,
+  saveEvery: 0,
+  patience: 0,
+  seed: 0,
+};
+
+export interface TrainOptions extends Partial<RunSettings> {
+  /** File or folder with training data, or a data set that is loaded already. */
+  readonly data: string | Dataset;
+  /** Held-out data, likewise. */
+  readonly evalData?: string | Dataset;
+  /** Folder for the result, the checkpoints and the log. */
+  readonly output: string;
+  /** The adapter to train, as `attach` gives it; without one every parameter is trained. */
+  readonly adapter?: StoredAdapter;
+  readonly resume?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface TextOptions extends GenerateOptions {
+  /** Adapters at work, each with its weight; none for the base alone. */
+  readonly adapters?: readonly WeightedAdapter[];
+  /** Fold the adapters into the weights first: slower to start, faster per token. Default false. */
+  readonly merge?: boolean;
+}
+
+/** A base with a way to generate, kept between texts: programs and weights are prepared once. */
+export interface Generator {
+  /** Starts a sequence that will hold about `expected` tokens. */
+  decoder(expected: number): Promise<Decoder>;
+  /** Text after a prompt. */
+  text(prompt: string | readonly number[], options?: GenerateOptions): AsyncGenerator<string, FinishReason>;
+}
+
+export interface LanguageModel {
+  readonly base: Base;
+  readonly tokenizer: Tokenizer;
+  readonly backend: Backend;
+  /** A new adapter for this model; `seed` decides its starting values. */
+  attach(config?: Partial<LoraConfig>, seed?: number): Promise<StoredAdapter>;
+  /** An adapter from a folder in PEFT's form, checked against this model. */
+  loadAdapter(directory: string, options?: { readonly allowOtherBase?: boolean }): Promise<StoredAdapter>;
+  /** Writes an adapter as PEFT reads it. */
+  saveAdapter(directory: string, adapter: StoredAdapter): Promise<void>;
+  /** Trains an adapter (its parameters end up as trained), yielding events. */
+  train(options: TrainOptions): AsyncGenerator<TrainEvent>;
+  generator(options?: Pick<TextOptions, "adapters" | "merge">): Promise<Generator>;
+  /** Text after a prompt, piece by piece. */
+  generate(prompt: string, options?: TextOptions): AsyncGenerator<string, FinishReason>;
+  /** Writes a checkpoint with the adapters folded in. */
+  merge(directory: string, adapters: readonly WeightedAdapter[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+const inferenceOf = (
+  backend: Backend,
+  base: Base,
+  { adapters = [], merge = false }: Pick<TextOptions, "adapters" | "merge">,
+): Promise<Inference> => {
+  if (adapters.length === 0) return Promise.resolve(baseInference(base));
+  return merge ? mergedInference(backend, base, adapters) : adaptedInference(backend, base, adapters);
+};
+
+const writeMerged = async (backend: Backend, base: Base, directory: string, adapters: readonly WeightedAdapter[]): Promise<void> => {
+  const changed = new Map<string, HostTensor>();
+  for await (const [name, tensor] of mergedTensors(backend, base, adapters)) changed.set(name, tensor);
+  const names = new Set([...base.model.parameters.map(({ name }) => name), ...changed.keys()]);
+  const tensors = [...names].map((name): TensorSource => {
+    const shape = changed.get(name)?.shape ?? base.weights.get(name)!.shape;
+    return {
+      name,
+      dtype: "f32",
+      shape,
+      chunks: async function* () {
+        const { data } = changed.get(name) ?? (await readTensorF32(base.weights.get(name)!));
+        yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      },
+    };
+  });
+  // A head that the adapter trained on its own is no longer the embedding.
+  const untied = Object.keys(base.model.aliases).some((name) => changed.has(name)) ? { tie_word_embeddings: false } : {};
+  await writeCheckpoint(directory, { config: { ...base.model.config, ...untied, torch_dtype: "float32", dtype: "float32" }, tensors });
+  await copyCompanions(base.directory, directory);
+};
+
+/**
+ * Opens a model: a folder in Hugging Face's layout, or a name on the hub, which is downloaded once.
+ * @example
+ * const model = await loadModel("assets/tiny");
+ * const adapter = await model.attach({ r: 8, lora_alpha: 16 });
+ * for await (const event of model.train({ adapter, data: "orders.jsonl", output: "runs/orders", learningRate: 1e-2 })) console.log(event.type);
+ * for await (const text of model.generate("Mia wants two red apples.", { adapters: [{ ...adapter, weight: 1 }] })) process.stdout.write(text);
+ * await model.merge("merged", [{ ...adapter, weight: 1 }]);
+ * await model.close();
+ */
+export const loadModel = async (reference: string, options: OrtOptions = {}): Promise<LanguageModel> => {
+  const directory = await resolveModel(reference);
+  const [base, tokenizer] = [await openBase(directory), await loadTokenizer(directory)];
+  const backend = ortBackend(options);
+  const dataset = (data: string | Dataset, maxLength: number): Promise<Dataset> | Dataset => {
+    if (typeof data !== "string") return data;
+    const settings: DatasetOptions = { path: data, tokenizer, maxLength };
+    return loadDataset(settings);
+  };
+
+  const model: LanguageModel = {
+    base,
+    tokenizer,
+    backend,
+    attach: async (config = {}, seed = 0) => {
+      const adapter = planAdapter(base.model, loraConfig({ base_model_name_or_path: reference, ...config }));
+      return { adapter, parameters: await initialParameters(adapter, seed, (name) => storedValues(base, name)) };
+    },
+    loadAdapter: (folder, { allowOtherBase = false } = {}) => loadAdapter(folder, base.model, { baseDigest: base.digest, allowOtherBase }),
+    saveAdapter: (folder, adapter) => saveAdapter(folder, base.model, adapter, base.digest),
+    train: async function* ({ data, evalData, output, adapter, resume = false, signal, ...given }) {
+      const settings = { ...defaultSettings, ...given };
+      await checkOutput(output, resume);
+      yield* run({
+        backend,
+        subject: adapter === undefined ? { method: "full", base } : { method: "lora", base, stored: adapter },
+        settings,
+        data: await dataset(data, settings.sequenceLength),
+        ...(evalData !== undefined && { heldOut: await dataset(evalData, settings.sequenceLength) }),
+        output,
+        resume,
+        ...(signal && { signal }),
+      });
+    },
+    generator: async (which = {}) => {
+      const inference = await inferenceOf(backend, base, which);
+      const programs: Programs = new Map();
+      const decoder = (expected: number): Promise<Decoder> => createDecoder(backend, inference, programs, expected);
+      return {
+        decoder,
+        text: async function* (prompt, options = {}) {
+          const ids = typeof prompt === "string" ? tokenizer.encode(prompt) : prompt;
+          const sequence = await decoder(Math.min(ids.length + (options.maxTokens ?? 128), base.model.maxPositions));
+          try {
+            return yield* generateText(sequence, tokenizer, ids, options);
+          } finally {
+            await sequence.dispose();
+          }
+        },
+      };
+    },
+    generate: async function* (prompt, { adapters = [], merge = false, ...options } = {}) {
+      const generator = await model.generator({ adapters, merge });
+      return yield* generator.text(prompt, options);
+    },
+    merge: (folder, adapters) => writeMerged(backend, base, folder, adapters),
+    close: () => backend.dispose(),
+  };
+  return model;
+};

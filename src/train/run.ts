@@ -1,0 +1,249 @@
+/** @file One training run from end to end: what is trained, on which batches, with which checkpoints and log. It knows nothing about flags or terminals. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { planEpoch, materialise, type Dataset } from "../data/index.ts";
+import { copyCompanions, listFolder, tensorSources, writeCheckpoint } from "../formats/index.ts";
+import { saveAdapter, type StoredAdapter } from "../lora/index.ts";
+import { storedTensors, storedValues, type Base, type Model } from "../models/index.ts";
+import { viewOf } from "../nn/index.ts";
+import type { Backend } from "../runtime/index.ts";
+import { LowrankError, sizeOf, type HostTensor } from "../util/index.ts";
+import { loadTrainingState, saveTrainingState } from "./checkpoint.ts";
+import type { RunPlan, TrainEvent } from "./events.ts";
+import { openJsonlLog } from "./jsonl-log.ts";
+import { adamw } from "./optim/adamw.ts";
+import type { Optimiser } from "./optim/optimiser.ts";
+import { sgd } from "./optim/sgd.ts";
+import { lossRunner, trainingRunner } from "./programs.ts";
+import type { LearningRateSchedule } from "./schedule.ts";
+import { freshParameters, trainableAdapter, trainableModel, type Trainable } from "./trainable.ts";
+import { train, type EpochBatches } from "./trainer.ts";
+
+/** What is trained: an adapter beside a base, all of a base, or a new model of a configuration. */
+export type Subject =
+  | { readonly method: "lora"; readonly base: Base; readonly stored: StoredAdapter }
+  | { readonly method: "full"; readonly base: Base }
+  | { readonly method: "pretrain"; readonly model: Model; readonly directory: string };
+
+export interface RunSettings {
+  readonly epochs: number;
+  /** Updates at most; the schedule ends with the run. Default: all epochs. */
+  readonly maxSteps?: number;
+  readonly batchSize: number;
+  readonly accumulate: number;
+  /** Tokens per row at most. */
+  readonly sequenceLength: number;
+  readonly pack: boolean;
+  readonly optimiser: "adamw" | "sgd";
+  readonly learningRate: number;
+  readonly schedule: LearningRateSchedule["schedule"];
+  readonly warmupSteps: number;
+  readonly weightDecay: number;
+  /** Learning rate of B over that of A (LoRA+). */
+  readonly loraPlusRatio: number;
+  /** Largest norm of the gradient; 0 leaves it alone. */
+  readonly maxGradientNorm: number;
+  /** Updates between evaluations, and between checkpoints; 0: only at the end. */
+  readonly evalEvery: number;
+  readonly saveEvery: number;
+  /** Evaluations without improvement that end the run; 0: never. */
+  readonly patience: number;
+  readonly seed: number;
+}
+
+export interface RunOptions {
+  readonly backend: Backend;
+  readonly subject: Subject;
+  readonly settings: RunSettings;
+  readonly data: Dataset;
+  readonly heldOut?: Dataset;
+  /** Folder for the result, the checkpoints and `log.jsonl`. */
+  readonly output: string;
+  /** Continues from the last checkpoint in `output`. */
+  readonly resume?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+const modelOf = (subject: Subject): Model => (subject.method === "pretrain" ? subject.model : subject.base.model);
+
+const trainableOf = (subject: Subject): Trainable =>
+  subject.method === "lora" ? trainableAdapter(subject.base.model, subject.stored.adapter) : trainableModel(modelOf(subject));
+
+const startOf = async (subject: Subject, { layout }: Trainable, seed: number): Promise<Float32Array> => {
+  if (subject.method === "pretrain") return freshParameters(subject.model, seed);
+  if (subject.method === "lora") return subject.stored.parameters;
+  const flat = new Float32Array(layout.size);
+  for (const slot of layout.slots) viewOf(flat, slot).set(await storedValues(subject.base, slot.name));
+  return flat;
+};
+
+/** Writes the result as its users read it: an adapter in PEFT's form, or a checkpoint with its tokenizer. */
+const saveResult = async (subject: Subject, { layout }: Trainable, parameters: Float32Array, folder: string): Promise<void> => {
+  if (subject.method === "lora") {
+    const { base, stored } = subject;
+    return saveAdapter(folder, base.model, { adapter: stored.adapter, parameters }, base.digest);
+  }
+  const directory = subject.method === "pretrain" ? subject.directory : subject.base.directory;
+  const tensors = new Map<string, HostTensor>(
+    layout.slots.map((slot) => [slot.name, { dtype: "f32", shape: slot.shape, data: viewOf(parameters, slot) }]),
+  );
+  await copyCompanions(directory, folder);
+  await writeCheckpoint(folder, {
+    config: { ...modelOf(subject).config, torch_dtype: "float32", dtype: "float32" },
+    tensors: tensorSources(tensors),
+  });
+};
+
+const optimiserOf = ({ layout }: Trainable, { optimiser, weightDecay, loraPlusRatio }: RunSettings): Optimiser =>
+  optimiser === "sgd" ? sgd(layout, { weightDecay, loraPlusRatio }) : adamw(layout, { weightDecay, loraPlusRatio });
+
+const epochsOf = ({ data, settings }: RunOptions): ((epoch: number) => EpochBatches) => {
+  const { batchSize, sequenceLength, pack, seed } = settings;
+  let planned: { readonly epoch: number; readonly batches: EpochBatches } | undefined;
+  return (epoch) => {
+    if (planned?.epoch !== epoch) {
+      const plans = planEpoch({ examples: data.examples, batchSize, maxLength: sequenceLength, pack, seed, epoch });
+      planned = { epoch, batches: { count: plans.length, batch: (index) => materialise(data.examples, plans[index]) } };
+    }
+    return planned.batches;
+  };
+};
+
+const heldOutBatches = ({ heldOut, settings }: RunOptions) => {
+  if (heldOut === undefined) return [];
+  const { batchSize, sequenceLength } = settings;
+  return planEpoch({ examples: heldOut.examples, batchSize, maxLength: sequenceLength, pack: false, seed: 0, epoch: 0 }).map((plan) =>
+    materialise(heldOut.examples, plan),
+  );
+};
+
+/** Updates in all: each pass ends with an update of its own, also where `accumulate` does not divide it. */
+const countSteps = (epochBatches: (epoch: number) => EpochBatches, { epochs, accumulate, maxSteps = Infinity }: RunSettings): number => {
+  let steps = 0;
+  for (let epoch = 0; epoch < epochs && steps < maxSteps; epoch++) steps += Math.ceil(epochBatches(epoch).count / accumulate);
+  return Math.min(steps, maxSteps);
+};
+
+const totalParameters = (model: Model, subject: Subject, { layout }: Trainable): number => {
+  const base = model.parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  return subject.method === "lora" ? base + layout.size : base;
+};
+
+const planOf = (options: RunOptions, trainable: Trainable, steps: number): RunPlan => {
+  const { subject, settings, data } = options;
+  const model = modelOf(subject);
+  const perEpoch = data.report.tokens;
+  return {
+    model: subject.method === "pretrain" ? subject.directory : subject.base.directory,
+    method: subject.method,
+    trainable: trainable.layout.size,
+    total: totalParameters(model, subject, trainable),
+    steps,
+    epochs: settings.epochs,
+    batchSize: settings.batchSize,
+    accumulate: settings.accumulate,
+    sequenceLength: settings.sequenceLength,
+    tokens: perEpoch * settings.epochs,
+  };
+};
+
+/** What decides the run's bytes: a resumed run must have the same. */
+const configurationOf = ({ subject, settings, data }: RunOptions): Record<string, unknown> => ({
+  ...settings,
+  method: subject.method,
+  base: subject.method === "pretrain" ? subject.model.config : subject.base.digest,
+  ...(subject.method === "lora" ? { adapter: subject.stored.adapter.config } : {}),
+  examples: data.examples.length,
+  tokens: data.report.tokens,
+});
+
+/**
+ * Trains and writes the result, yielding events. The folder ends up with the result (of the best evaluation where there are
+ * held-out data, else of the last step), `checkpoints/` and `log.jsonl`.
+ */
+export async function* run(options: RunOptions): AsyncGenerator<TrainEvent> {
+  const { backend, subject, settings, data, heldOut, output, resume = false, signal } = options;
+  const model = modelOf(subject);
+  const trainable = trainableOf(subject);
+  const epochBatches = epochsOf(options);
+  const totalSteps = countSteps(epochBatches, settings);
+  const configuration = configurationOf(options);
+  const state = resume ? await loadTrainingState(output, configuration) : undefined;
+  const parameters = await startOf(subject, trainable, settings.seed);
+  let best: Float32Array | undefined;
+
+  await mkdir(output, { recursive: true });
+  const log = openJsonlLog(join(output, "log.jsonl"), state === undefined ? {} : { resumedStep: state.progress.step });
+  const find = subject.method === "lora" ? storedTensors(subject.base) : () => undefined;
+  const programs = { model, find, trainable };
+  const training = trainingRunner(backend, programs);
+  const evaluation = lossRunner(backend, programs);
+  const events = train({
+    training,
+    evaluation,
+    parameters,
+    optimiser: optimiserOf(trainable, settings),
+    schedule: { schedule: settings.schedule, peak: settings.learningRate, warmupSteps: settings.warmupSteps, totalSteps },
+    epochs: settings.epochs,
+    epochBatches,
+    accumulate: settings.accumulate,
+    maxGradientNorm: settings.maxGradientNorm === 0 ? Infinity : settings.maxGradientNorm,
+    seed: settings.seed,
+    heldOut: heldOutBatches(options),
+    evalEvery: settings.evalEvery,
+    saveEvery: settings.saveEvery,
+    earlyStopping: { patience: settings.patience === 0 ? Infinity : settings.patience },
+    save: (state, isBest) => {
+      if (isBest) best = state.parameters.slice();
+      return saveTrainingState(output, state, {
+        configuration,
+        isBest,
+        saveModel: (folder) => saveResult(subject, trainable, state.parameters, folder),
+      });
+    },
+    ...(state && { resume: state }),
+    ...(signal && { signal }),
+  });
+
+  const emit = (event: TrainEvent): TrainEvent => {
+    log.write(event);
+    return event;
+  };
+  try {
+    yield emit({ type: "run-start", plan: planOf(options, trainable, totalSteps), ...(state && { resumedStep: state.progress.step }) });
+    const { report } = data;
+    yield emit({
+      type: "data-ready",
+      report: {
+        examples: data.examples.length,
+        evaluationExamples: heldOut?.examples.length ?? 0,
+        tokens: report.tokens,
+        supervised: report.supervised,
+        truncated: report.truncated,
+        dropped: report.dropped,
+        endTokenSupervised: report.endTokenSupervised,
+      },
+    });
+    for await (const event of events) {
+      if (event.type !== "run-end") yield emit(event);
+      else {
+        if (event.reason !== "interrupted") await saveResult(subject, trainable, best ?? parameters, output);
+        yield emit({ ...event, output });
+      }
+    }
+  } finally {
+    log.close();
+    await training.dispose();
+    await evaluation.dispose();
+  }
+}
+
+/** Refuses an output folder that holds another run's checkpoints, unless it is to be continued. */
+export const checkOutput = async (output: string, resume: boolean): Promise<void> => {
+  const names = await listFolder(output).catch((): string[] => []);
+  if (!resume && names.includes("checkpoints"))
+    throw new LowrankError("invalid-argument", "The folder holds the checkpoints of another run.", {
+      where: output,
+      fix: "Continue it with --resume, or choose another --output.",
+    });
+};
