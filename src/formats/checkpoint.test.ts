@@ -193,6 +193,12 @@ describe("what is refused", () => {
       `The index places "embed.weight" in ${second}, which does not hold it`,
     ],
     [
+      "tensors in each other's shards",
+      () => index({ "embed.weight": second, "layer.ids": first }),
+      "invalid-file",
+      `places "embed.weight" in ${second}`,
+    ],
+    [
       "a tensor that no shard has",
       () => index({ "embed.weight": first, nowhere: first }),
       "invalid-file",

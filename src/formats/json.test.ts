@@ -28,7 +28,7 @@ describe("readJsonObject", () => {
     ["a list", "[]", "The file is not a JSON object"],
     ["null", "null", "The file is not a JSON object"],
     ["a text", '"x"', "The file is not a JSON object"],
-    ["bytes that are no UTF-8", Uint8Array.of(0x7b, 0xff, 0x7d), "The file is not valid JSON"],
+    ["bytes that are no UTF-8", Buffer.from('{"a":"\xff"}', "latin1"), "The file is not valid JSON"],
   ])("refuses %s", async (_, content, message) => {
     await writeFile(join(folder, "bad.json"), content);
     await expect(readJsonObject(join(folder, "bad.json"))).rejects.toMatchObject({

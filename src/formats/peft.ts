@@ -83,7 +83,7 @@ export const peftName = (name: string, adapted: ReadonlySet<string> = new Set())
 const adaptedModules = (names: Iterable<string>): Set<string> => {
   const modules = new Set<string>();
   for (const name of names) {
-    const [, module] = /^(.+)\.lora_(?:embedding_)?[AB]$/.exec(name) ?? [];
+    const [, module] = /^(.+)\.lora_(?:embedding_)?A$/.exec(name) ?? [];
     if (module !== undefined) modules.add(module);
   }
   return modules;

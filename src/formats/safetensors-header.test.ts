@@ -101,7 +101,7 @@ describe("refused before anything is allocated", () => {
     ["a header that is cut", fileOf('{"a":'), "The header is not valid JSON"],
     ["bytes after the object", fileOf("{}x"), "The header is not valid JSON"],
     ["a byte order mark", fileOf("\u{FEFF}{}"), "The header is not valid JSON"],
-    ["bytes that are no UTF-8", Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff), "The header is not valid JSON"],
+    ["bytes that are no UTF-8", Buffer.from('\x09\0\0\0\0\0\0\0{"a":"\xff"}', "latin1"), "The header is not valid JSON"],
     ["a list", fileOf("[]"), "The header is not a JSON object"],
     ["null", fileOf("null"), "The header is not a JSON object"],
     ["metadata that is a list", fileOf({ __metadata__: [] }), "__metadata__ is not an object of texts"],

@@ -6,7 +6,7 @@ import { hasShared, sharedPath } from "../../test/shared.ts";
 import { f32, i32, narrowBf16, narrowF16, type HostTensor } from "../util/index.ts";
 import { baseDigest } from "./base-digest.ts";
 import { openCheckpoint, writeCheckpoint, type Checkpoint } from "./checkpoint.ts";
-import { tensorSources } from "./safetensors-write.ts";
+import { tensorSources, writeSafetensors } from "./safetensors-write.ts";
 import { readTensor, readTensorF32 } from "./safetensors.ts";
 import { prepareWeights } from "./weights.ts";
 
@@ -86,7 +86,12 @@ describe("prepareWeights", () => {
     ["empty", (path) => truncate(path, 0)],
     ["cut short", async (path) => truncate(path, (await stat(path)).size - 1)],
     ["garbage", (path) => writeFile(path, "garbage, garbage")],
-    ["of other tensors", (path) => copyFile(join(folder, "model", "model.safetensors"), path)],
+    ["of more tensors", (path) => copyFile(join(folder, "model", "model.safetensors"), path)],
+    ["not converted", (path) => writeSafetensors(path, tensorSources(new Map([...tensors].filter(([name]) => /16|64/.test(name)))))],
+    [
+      "of other shapes",
+      (path) => writeSafetensors(path, tensorSources(new Map(["a.bf16", "b.f16", "d.f64"].map((name) => [name, f32([1])])))),
+    ],
   ])("makes the file again when it is %s", async (_, damage) => {
     const checkpoint = await checkpointOf(tensors);
     const prepared = await prepareWeights(checkpoint);
