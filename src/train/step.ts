@@ -52,12 +52,16 @@ export const hiddenStates = (model: Model, modules: Modules, { B, T }: Pick<Step
   return model.forward(modules, { ids, attention, recompute });
 };
 
-const lossOf = (
-  { model, shape }: StepOptions,
-  modules: Modules,
-  hidden: Tensor,
-  differentiable: boolean,
-): { loss: Tensor; tokens: Tensor } => {
+interface LossParts {
+  readonly model: Model;
+  readonly shape: StepShape;
+  readonly modules: Modules;
+  readonly recompute: boolean;
+  readonly differentiable: boolean;
+}
+
+const lossOf = ({ model, shape, modules, recompute, differentiable }: LossParts): { loss: Tensor; tokens: Tensor } => {
+  const hidden = hiddenStates(model, modules, shape, recompute);
   const weights = input("weights", [shape.L]);
   const headWeight = modules.plainWeight(model.head);
   const loss = chunkedLoss({
@@ -80,15 +84,15 @@ export const trainingProgram = (options: StepOptions): Graph => {
   const tensors = trainedTensors(trainable, input("parameters", [trainable.layout.size]));
   const dropout = trainable.dropout === 0 ? undefined : pooledDropout(widestInput(model, shape));
   const modules = trainable.modules(tensors, find, dropout);
-  const hidden = hiddenStates(model, modules, shape, recompute);
-  const { loss, tokens } = lossOf(options, modules, hidden, true);
+  const { loss, tokens } = lossOf({ model, shape, modules, recompute, differentiable: true });
   const parts = gradients(loss, [...tensors.values()]).map((gradient) => reshape(gradient, [-1]));
   return program({ loss, tokens, gradient: concat(parts, 0) });
 };
 
+/** The loss of modules as they are: inputs as in `trainingProgram` but for `parameters`; outputs `loss` and `tokens`. */
+export const evaluationProgram = (model: Model, modules: Modules, shape: StepShape): Graph =>
+  program(lossOf({ model, shape, modules, recompute: false, differentiable: false }));
+
 /** As `trainingProgram`, without dropout and gradient: for held-out loss. */
-export const lossProgram = (options: StepOptions): Graph => {
-  const { model, find, trainable, shape } = options;
-  const modules = trainable.modules(trainedTensors(trainable, input("parameters", [trainable.layout.size])), find);
-  return program(lossOf(options, modules, hiddenStates(model, modules, shape, false), false));
-};
+export const lossProgram = ({ model, find, trainable, shape }: StepOptions): Graph =>
+  evaluationProgram(model, trainable.modules(trainedTensors(trainable, input("parameters", [trainable.layout.size])), find), shape);

@@ -1,0 +1,41 @@
+/** @file The options that `train` and `pretrain` share, as one Zod shape. It knows nothing about how they are used. */
+import { z } from "zod";
+
+const data = { group: "Data" };
+const training = { group: "Training" };
+const checkpoints = { group: "Evaluation and checkpoints" };
+const machine = { group: "Machine" };
+
+export const dataOptions = {
+  data: z.string().describe("training data: a file, a folder or a pattern (jsonl, json, csv, parquet, txt)").meta({ ...data, placeholder: "path" }),
+  evalData: z.string().optional().describe("held-out data, in the same forms").meta({ ...data, placeholder: "path" }),
+  holdOut: z.number().min(0).max(0.9).default(0).describe("share of the data's end to hold out, where there is no --eval-data").meta(data),
+  format: z.enum(["auto", "chat", "sharegpt", "completion", "alpaca", "text"]).default("auto").describe("form of the rows").meta(data),
+  loss: z.enum(["auto", "completion", "all"]).default("auto").describe("tokens that are learned: completions and answers, or everything").meta(data),
+  seqLength: z.int().min(2).default(512).describe("tokens per row at most").meta(data),
+  pack: z.boolean().default(false).describe("fill rows with several examples that do not see each other").meta(data),
+  stream: z.boolean().default(false).describe("read text as one stream, cut into blocks of --seq-length").meta(data),
+};
+
+export const loopOptions = {
+  epochs: z.int().min(1).default(1).describe("passes over the data").meta(training),
+  maxSteps: z.int().min(1).optional().describe("updates at most; the schedule ends there").meta(training),
+  batchSize: z.int().min(1).default(8).describe("rows per batch").meta(training),
+  accumulate: z.int().min(1).default(1).describe("batches per update").meta(training),
+  optimiser: z.enum(["adamw", "sgd"]).default("adamw").describe("update rule").meta(training),
+  schedule: z.enum(["constant", "linear", "cosine"]).default("linear").describe("course of the learning rate after the warm-up").meta(training),
+  warmupSteps: z.int().min(0).default(0).describe("updates over which the learning rate rises from 0").meta(training),
+  weightDecay: z.number().min(0).default(0).describe("share of each parameter that an update takes away, times the rate").meta(training),
+  maxGradNorm: z.number().min(0).default(1).describe("largest norm of the gradient; 0 leaves it alone").meta(training),
+  seed: z.int().default(0).describe("decides starting values, data order and dropout").meta(training),
+  evalEvery: z.int().min(0).default(0).describe("updates between evaluations; 0: before and after").meta(checkpoints),
+  saveEvery: z.int().min(0).default(0).describe("updates between checkpoints; 0: at the end").meta(checkpoints),
+  patience: z.int().min(0).default(0).describe("evaluations without improvement that end the run; 0: never").meta(checkpoints),
+  resume: z.boolean().default(false).describe("continue from the last checkpoint in --output").meta(checkpoints),
+};
+
+export const machineOptions = {
+  basePrecision: z.enum(["fp32"]).default("fp32").describe("precision of the frozen weights").meta(machine),
+  device: z.enum(["cpu", "webgpu", "cuda"]).default("cpu").describe("where programs run").meta(machine),
+  threads: z.int().min(1).optional().describe("threads within an operation; default: every core").meta(machine),
+};

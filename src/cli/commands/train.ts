@@ -1,0 +1,39 @@
+/** @file `lowrank train`: its options and help. */
+import { z } from "zod";
+import { defineCommand } from "../schema.ts";
+import { dataOptions, loopOptions, machineOptions } from "./train-options.ts";
+
+const adapter = { group: "Adapter" };
+
+export const train = defineCommand({
+  name: "train",
+  summary: "fine-tune a model on your data with a low-rank adapter",
+  examples: [
+    "lowrank train --model HuggingFaceTB/SmolLM2-135M --data chats.jsonl --output runs/chats",
+    "lowrank train --model ./base --data train.csv --eval-data valid.csv --rank 16 --epochs 3 --output runs/orders",
+    "lowrank train --config recipe.yaml --learning-rate 1e-3",
+    "lowrank train --config recipe.yaml --resume",
+  ],
+  options: z.object({
+    model: z.string().describe("folder in Hugging Face's layout, or a name on its hub").meta({ placeholder: "model" }),
+    output: z.string().describe("folder for the adapter, its checkpoints and the log").meta({ placeholder: "dir" }),
+    method: z.enum(["lora", "full"]).default("lora").describe("train an adapter, or every parameter"),
+    ...dataOptions,
+    rank: z.int().min(1).default(8).describe("rank r of the update").meta(adapter),
+    alpha: z.number().positive().optional().describe("α of the scaling α/r; default: twice the rank").meta(adapter),
+    dropout: z.number().min(0).lt(1).default(0).describe("share of the adapter's input that is dropped").meta(adapter),
+    targets: z
+      .array(z.string())
+      .default(["all-linear"])
+      .describe('modules by the end of their name, one regular expression, or "all-linear"')
+      .meta({ ...adapter, placeholder: "name" }),
+    rslora: z.boolean().default(false).describe("scale by α/√r, which suits high ranks").meta(adapter),
+    modulesToSave: z.array(z.string()).default([]).describe("modules to train whole, such as lm_head").meta({ ...adapter, placeholder: "name" }),
+    init: z.enum(["default", "gaussian"]).default("default").describe("how A starts; B starts at zero").meta(adapter),
+    loraPlusRatio: z.number().positive().default(1).describe("learning rate of B over that of A (LoRA+)").meta(adapter),
+    learningRate: z.number().positive().default(2e-4).describe("peak learning rate").meta({ group: "Training" }),
+    ...loopOptions,
+    ...machineOptions,
+  }),
+  load: () => import("./train-run.ts"),
+});
