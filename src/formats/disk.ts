@@ -4,8 +4,9 @@ import { LowrankError, messageOf } from "../util/index.ts";
 
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
 
-const failure = (error: unknown, path: string, what: "file" | "folder"): LowrankError => {
-  if (LowrankError.is(error)) return error;
+/** What the system refused, in our words; anything else, such as an error of the caller's, stays as it is. */
+const failure = (error: unknown, path: string, what: "file" | "folder"): unknown => {
+  if (!(error instanceof Error && "syscall" in error)) return error;
   if (codeOf(error) === "ENOENT")
     return new LowrankError("not-found", `There is no such ${what}.`, { where: path, fix: "Check the path.", cause: error });
   return new LowrankError("io-failed", `The ${what} cannot be read: ${messageOf(error)}.`, { where: path, cause: error });
