@@ -64,3 +64,14 @@ export const wrap = (text: string, columns: number): string[] => {
   }
   return lines;
 };
+
+/** As many of the parts as fit into one line, from the first on; at least a piece of that one. */
+export const fitParts = (parts: readonly string[], columns: number): string => {
+  let line = truncate(parts[0], columns);
+  for (const part of parts.slice(1)) {
+    const longer = `${line}  ${part}`;
+    if (visibleWidth(longer) > columns) break;
+    line = longer;
+  }
+  return line;
+};

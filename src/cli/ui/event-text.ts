@@ -1,0 +1,86 @@
+/** @file What a training run says, in lines that stay on the screen. It knows nothing about terminals. */
+import type { Colors } from "picocolors/types.js";
+import type { DataReady, EvalEnd, RunEnd, RunStart, TrainEvent } from "../../train/events.ts";
+import { formatBytes, formatCount, formatDuration, formatFigure, formatPercent, formatRate } from "./format.ts";
+
+const methods = { lora: "LoRA", full: "full fine-tuning", pretrain: "training from scratch" } as const;
+
+const plural = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+
+const runStart = ({ plan, resumedStep }: RunStart, { bold }: Colors): string[] => {
+  const rows = plan.accumulate === 1 ? `${plan.batchSize}` : `${plan.accumulate} × ${plan.batchSize}`;
+  return [
+    `${bold(plan.model)}  ${methods[plan.method]}, ${formatCount(plan.trainable)} of ${formatCount(plan.total)} parameters train (${formatPercent(plan.trainable / plan.total)})`,
+    `${plural(plan.steps, "step")} of ${rows} × ${plan.sequenceLength} tokens, ${plural(plan.tokens, "token")} in all`,
+    ...(resumedStep === undefined ? [] : [`continuing after step ${formatCount(resumedStep)}`]),
+  ];
+};
+
+const dataReady = ({ report }: DataReady, { yellow }: Colors): string[] => {
+  const share = formatPercent(report.supervised / report.tokens);
+  const lost = [
+    report.truncated > 0 && `${formatCount(report.truncated)} truncated`,
+    report.dropped > 0 && yellow(`${formatCount(report.dropped)} dropped`),
+  ];
+  const parts = [
+    plural(report.examples, "example"),
+    `${plural(report.tokens, "token")}, ${share} supervised`,
+    ...lost.filter((part) => part !== false),
+    report.evaluationExamples > 0 && `${formatCount(report.evaluationExamples)} held out`,
+  ];
+  return [
+    parts.filter((part) => part !== false).join("; "),
+    ...(report.endTokenSupervised ? [] : [yellow("The end token is never supervised, so the model does not learn when to stop.")]),
+  ];
+};
+
+const evalEnd = ({ step, loss, perplexity, best }: EvalEnd, { green }: Colors): string[] => [
+  `step ${formatCount(step)}  held-out loss ${formatFigure(loss)}  perplexity ${formatFigure(perplexity)}${best ? `  ${green("best so far")}` : ""}`,
+];
+
+const endings = { completed: "Finished", "max-steps": "Finished", "early-stopping": "Stopped early", interrupted: "Interrupted" } as const;
+
+const runEnd = ({ reason, step, seconds, tokens, loss, best, output }: RunEnd, { green, yellow, bold }: Colors): string[] => {
+  const title = bold((reason === "interrupted" ? yellow : green)(endings[reason]));
+  return [
+    `${title} after step ${formatCount(step)}: ${plural(tokens, "token")} in ${formatDuration(seconds)}, loss ${formatFigure(loss)}`,
+    ...(best === undefined ? [] : [`best held-out loss ${formatFigure(best.loss)} at step ${formatCount(best.step)}`]),
+    ...(output === undefined ? [] : [`written to ${output}`]),
+  ];
+};
+
+/** The lines for an event; none for those that only move the view on. */
+export const eventLines = (event: TrainEvent, colours: Colors): string[] => {
+  switch (event.type) {
+    case "run-start":
+      return runStart(event, colours);
+    case "data-ready":
+      return dataReady(event, colours);
+    case "eval-end":
+      return evalEnd(event, colours);
+    case "checkpoint-saved":
+      return [colours.dim(`step ${formatCount(event.step)}  saved ${event.path}${event.kind === "best" ? " (best)" : ""}`)];
+    case "run-end":
+      return runEnd(event, colours);
+    default:
+      return [];
+  }
+};
+
+export interface StepFigures {
+  readonly step: number;
+  readonly loss: number;
+  readonly learningRate: number;
+  readonly gradientNorm: number;
+  readonly tokensPerSecond: number;
+  readonly memoryBytes: number;
+}
+
+/** The figures of an update as short texts. */
+export const stepTexts = ({ loss, learningRate, gradientNorm, tokensPerSecond, memoryBytes }: StepFigures) => ({
+  loss: `loss ${formatFigure(loss)}`,
+  rate: `rate ${formatRate(learningRate)}`,
+  gradient: `gradient ${formatFigure(gradientNorm)}`,
+  speed: `${formatCount(tokensPerSecond)} tokens/s`,
+  memory: formatBytes(memoryBytes),
+});
