@@ -199,9 +199,18 @@ export const describeBackend = (name: string, create: () => Backend, skips: Read
       const counter = await backend.upload(f32([0, 0], [1, 2]));
       const store: Store[] = [{ output: "y", into: counter, axis: 1, offsets: [0] }];
       const executable = await backend.compile(program({ y: add(multiply(input("x", [1, 2]), scalar(2)), input("k", [])) }));
+      const runs = [1, 2, 3, 4, 5].map((k) => executable.run({ x: counter, k: f32([k], []) }, { store }));
+      // Nothing was waited for: what is asked for later sees what was asked for earlier, and nothing else.
+      const [middle, later, end] = [
+        backend.download(counter),
+        executable.run({ x: counter, k: f32([0], []) }, { store }),
+        backend.download(counter),
+      ];
+      const released = backend.release(counter);
       // x ← 2x + k tells the order of the ks apart.
-      await Promise.all([1, 2, 3, 4, 5].map((k) => executable.run({ x: counter, k: f32([k], []) }, { store })));
-      expect(await backend.download(counter)).toEqual(f32([57, 57], [1, 2]));
+      expect(await middle).toEqual(f32([57, 57], [1, 2]));
+      expect(await end).toEqual(f32([114, 114], [1, 2]));
+      await Promise.all([...runs, later, released]);
     });
 
     promise("holds several programs at once", async () => {

@@ -1,5 +1,5 @@
 /** @file Random small programs for property tests: a list of steps over a pool of tensors, so that a failure shrinks to few steps. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import {
   add,
   after,

@@ -181,6 +181,7 @@ export const opCases = {
   subtract: binary(subtract),
   multiply: [
     ...binary(multiply),
+    { about: "a constant that begins with 1", inputs: [normal([2, 3])], build: (x) => multiply(x, constant(f32([1, 2, 3]))) },
     { about: "a constant 1 that stretches", inputs: [normal([3])], build: (x) => multiply(x, constant(f32([1, 1], [2, 1]))) },
   ],
   divide: binary(divide, positive),

@@ -9,7 +9,7 @@ import { normal, opCases, type OpCase } from "./op-cases.ts";
 /** Error |a − b| / (1 + |b|) against the reference: float32 rounding of short sums. */
 export const valueTolerance = 2e-6;
 /** Error against differences, which are good to about four digits in float32. */
-export const gradientTolerance = 4e-4;
+export const gradientTolerance = 1e-4;
 
 export const cases = (Object.entries(opCases) as [OpName, readonly OpCase[]][]).flatMap(([op, list]) =>
   list.map((each) => [op, each] as const),

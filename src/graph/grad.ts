@@ -24,10 +24,11 @@ export const pullback = (y: Tensor, dy: Tensor, wrt: readonly Tensor[]): Tensor[
   const leads = new Set<Tensor>();
   for (const tensor of order) if (targets.has(tensor) || tensor.inputs.some((input) => leads.has(input))) leads.add(tensor);
 
-  const gradients = new Map<Tensor, Tensor>([[y, dy]]);
+  const gradients = new Map<Tensor, Tensor>();
+  if (leads.has(y)) gradients.set(y, dy);
   for (const tensor of order.toReversed()) {
     const gradient = gradients.get(tensor);
-    if (gradient === undefined || targets.has(tensor) || !leads.has(tensor)) continue;
+    if (gradient === undefined || targets.has(tensor)) continue;
     const contributions = tensor.op.grad(tensor, gradient);
     const found = new Set([tensor, gradient, ...tensor.inputs]);
     tensor.inputs.forEach((input, index) => {

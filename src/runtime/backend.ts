@@ -29,17 +29,23 @@ export interface RunOptions {
 
 /** A compiled program. */
 export interface Executable {
-  /** Runs it; outputs that were neither kept nor stored come back as host tensors. */
+  /**
+   * Runs it; outputs that were neither kept nor stored come back as host tensors that belong to the caller. Runs are executed in the
+   * order of their calls. Throws `invalid-argument`, before anything runs or is written, for what does not fit the program.
+   */
   run(feeds: Readonly<Record<string, Feed>>, options?: RunOptions): Promise<Record<string, Feed>>;
   dispose(): Promise<void>;
 }
 
+/** Every error is a `LowrankError`: `invalid-argument` for wrong use, `backend-failed` or `out-of-memory` for what the runtime refuses. */
 export interface Backend {
   readonly name: string;
   compile(graph: Graph): Promise<Executable>;
   upload(tensor: HostTensor): Promise<Resident>;
+  /** A copy. */
   download(resident: Resident): Promise<HostTensor>;
+  /** Frees a tensor; a second release does nothing. */
   release(resident: Resident): Promise<void>;
-  /** Frees everything; a backend that is disposed leaves no thread and no timer behind. */
+  /** Frees everything; a backend that is disposed leaves no thread and no timer behind, rejects what waits, and takes no more calls. */
   dispose(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -46,6 +46,19 @@ it("leaves the event loop free during a run, is idle after it, and gone after th
   expect(threads()).toBe(before);
   await backend.dispose();
   expect(threads()).toBe(before);
+});
+
+it.skipIf(process.platform !== "linux")("takes its threads along when it is disposed", async () => {
+  const tasks = (): number => readdirSync("/proc/self/task").length;
+  const counts: number[] = [];
+  for (let round = 0; round < 2; round++) {
+    const backend = ortBackend({ threads: 2 });
+    await backend.compile(program({ y: exp(input("x", [1])) }));
+    await backend.dispose();
+    await pause(20);
+    counts.push(tasks());
+  }
+  expect(counts[1]).toBeLessThanOrEqual(counts[0]);
 });
 
 it("rejects what waits when it is disposed, and takes a late answer quietly", async () => {

@@ -3,9 +3,10 @@ import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 
-/** Starts `<name>.js` beside this file's build, or `<name>.ts` beside its source through the development loader. */
+/** Starts `<name>.js` of the built package, or `<name>.ts` beside its source through the development loader. */
 export const startWorker = (name: string, workerData: unknown): Worker => {
-  if (!import.meta.url.endsWith(".ts")) return new Worker(new URL(`../runtime/${name}.js`, import.meta.url), { workerData });
+  // A build may put this code into any chunk; the package's own exports say where the folder is.
+  if (!import.meta.url.endsWith(".ts")) return new Worker(new URL(`./${name}.js`, import.meta.resolve("lowrank/runtime")), { workerData });
   const loader = pathToFileURL(
     createRequire(import.meta.url)
       .resolve("tsx/esm/api")
