@@ -11,7 +11,13 @@ describe("clipByNorm", () => {
   ])("scales (3, 4, 0) to a norm of at most %d", (maxNorm, expected) => {
     const gradient = Float32Array.of(3, 4, 0);
     expect(clipByNorm(gradient, maxNorm)).toBe(5);
-    gradient.forEach((value, index) => expect(value).toBeCloseTo(expected[index], 6));
+    gradient.forEach((value, index) => expect(Math.abs(value - expected[index])).toBeLessThan(2e-7));
+  });
+
+  it("adds 1e-6 to the norm before dividing", () => {
+    const gradient = Float32Array.of(2e-6);
+    clipByNorm(gradient, 1e-6);
+    expect(gradient[0]).toBeCloseTo(2e-6 / 3, 12);
   });
 
   it("adds in float64, so that a long gradient of small values keeps its norm", () => {

@@ -38,6 +38,10 @@ describe("formatPreview", () => {
     expect(formatPreview([token("a", 1), token("b", 2)])).toBe("ab\n0 of 2 tokens supervised (0 %)");
   });
 
+  it("breaks lines at line ends that are already shown as such", () => {
+    expect(formatPreview([token("a↵b", 1)])).toBe("a↵\nb\n0 of 1 tokens supervised (0 %)");
+  });
+
   it("lets no control character reach the terminal", () => {
     expect(formatPreview([token("\x1b[2Ja\u202eb\x7f\r\tc", 1)])).toBe("␛[2Ja�b�␍\tc\n0 of 1 tokens supervised (0 %)");
   });

@@ -14,7 +14,7 @@ const printable = (text: string): string =>
     // eslint-disable-next-line no-control-regex -- control characters are what is replaced
     .replace(/[\x00-\x08\x0b-\x1f]/g, (character) => String.fromCodePoint(0x2400 + character.charCodeAt(0)))
     .replace(/[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "�")
-    .replaceAll("\n", "↵\n");
+    .replace(/\n|↵/g, "↵\n");
 
 const named = ({ text, id }: PreviewToken): string => `${JSON.stringify(text)} (${id})`;
 
