@@ -1,4 +1,5 @@
 /** @file Writes files so that a reader sees the old bytes or the new ones, never half of them. It knows nothing about what the bytes mean. */
+import { randomUUID } from "node:crypto";
 import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LowrankError, messageOf } from "../util/index.ts";
@@ -17,7 +18,7 @@ const syncFolder = async (folder: string): Promise<void> => {
  * A failure removes the half-written file, leaves what was at `path` alone and is thrown as `io-failed`.
  */
 export const writeAtomically = async (path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> => {
-  const aside = `${path}.${process.pid}.partial`;
+  const aside = `${path}.${randomUUID()}.partial`;
   try {
     const handle = await open(aside, "w");
     try {

@@ -8,8 +8,9 @@ import { storedTensors, storedValues, type Base, type Model } from "../models/in
 import { viewOf } from "../nn/index.ts";
 import type { Backend } from "../runtime/index.ts";
 import { LowrankError, sizeOf, type HostTensor } from "../util/index.ts";
+import { linkedCheckpoint } from "./checkpoint-folders.ts";
 import { loadTrainingState, saveTrainingState } from "./checkpoint.ts";
-import type { RunPlan, TrainEvent } from "./events.ts";
+import type { DataSummary, RunPlan, TrainEvent } from "./events.ts";
 import { openJsonlLog } from "./jsonl-log.ts";
 import { adamw } from "./optim/adamw.ts";
 import type { Optimiser } from "./optim/optimiser.ts";
@@ -103,7 +104,7 @@ const epochsOf = ({ data, settings }: RunOptions): ((epoch: number) => EpochBatc
   return (epoch) => {
     if (planned?.epoch !== epoch) {
       const plans = planEpoch({ examples: data.examples, batchSize, maxLength: sequenceLength, pack, seed, epoch });
-      planned = { epoch, batches: { count: plans.length, batch: (index) => materialise(data.examples, plans[index]) } };
+      planned = { epoch, batches: { count: plans.length, batch: (index) => materialise(plans[index]) } };
     }
     return planned.batches;
   };
@@ -112,8 +113,8 @@ const epochsOf = ({ data, settings }: RunOptions): ((epoch: number) => EpochBatc
 const heldOutBatches = ({ heldOut, settings }: RunOptions) => {
   if (heldOut === undefined) return [];
   const { batchSize, sequenceLength } = settings;
-  return planEpoch({ examples: heldOut.examples, batchSize, maxLength: sequenceLength, pack: false, seed: 0, epoch: 0 }).map((plan) =>
-    materialise(heldOut.examples, plan),
+  return planEpoch({ examples: heldOut.examples, batchSize, maxLength: sequenceLength, order: "sequential", seed: 0, epoch: 0 }).map(
+    materialise,
   );
 };
 
@@ -147,6 +148,16 @@ const planOf = (options: RunOptions, trainable: Trainable, steps: number): RunPl
   };
 };
 
+const summaryOf = ({ examples, report }: Dataset, heldOut: Dataset | undefined): DataSummary => ({
+  examples: examples.length,
+  evaluationExamples: heldOut?.examples.length ?? 0,
+  tokens: report.tokens,
+  supervised: report.supervisedTokens,
+  truncated: report.truncated,
+  dropped: Object.values(report.dropped).reduce((sum, rows) => sum + rows, 0),
+  endTokenSupervised: report.endToken !== undefined,
+});
+
 /** What decides the run's bytes: a resumed run must have the same. */
 const configurationOf = ({ subject, settings, data }: RunOptions): Record<string, unknown> => ({
   ...settings,
@@ -170,7 +181,6 @@ export async function* run(options: RunOptions): AsyncGenerator<TrainEvent> {
   const configuration = configurationOf(options);
   const state = resume ? await loadTrainingState(output, configuration) : undefined;
   const parameters = await startOf(subject, trainable, settings.seed);
-  let best: Float32Array | undefined;
 
   await mkdir(output, { recursive: true });
   const log = openJsonlLog(join(output, "log.jsonl"), state === undefined ? {} : { resumedStep: state.progress.step });
@@ -193,14 +203,12 @@ export async function* run(options: RunOptions): AsyncGenerator<TrainEvent> {
     evalEvery: settings.evalEvery,
     saveEvery: settings.saveEvery,
     earlyStopping: { patience: settings.patience === 0 ? Infinity : settings.patience },
-    save: (state, isBest) => {
-      if (isBest) best = state.parameters.slice();
-      return saveTrainingState(output, state, {
+    save: (state, isBest) =>
+      saveTrainingState(output, state, {
         configuration,
         isBest,
         saveModel: (folder) => saveResult(subject, trainable, state.parameters, folder),
-      });
-    },
+      }),
     ...(state && { resume: state }),
     ...(signal && { signal }),
   });
@@ -211,23 +219,16 @@ export async function* run(options: RunOptions): AsyncGenerator<TrainEvent> {
   };
   try {
     yield emit({ type: "run-start", plan: planOf(options, trainable, totalSteps), ...(state && { resumedStep: state.progress.step }) });
-    const { report } = data;
-    yield emit({
-      type: "data-ready",
-      report: {
-        examples: data.examples.length,
-        evaluationExamples: heldOut?.examples.length ?? 0,
-        tokens: report.tokens,
-        supervised: report.supervised,
-        truncated: report.truncated,
-        dropped: report.dropped,
-        endTokenSupervised: report.endTokenSupervised,
-      },
-    });
+    yield emit({ type: "data-ready", report: summaryOf(data, heldOut) });
     for await (const event of events) {
       if (event.type !== "run-end") yield emit(event);
       else {
-        if (event.reason !== "interrupted") await saveResult(subject, trainable, best ?? parameters, output);
+        if (event.reason !== "interrupted") {
+          // The best may have been found before an interruption, so it comes from its checkpoint.
+          const best = await linkedCheckpoint(output, "best");
+          const chosen = best === undefined ? parameters : (await loadTrainingState(best.path, configuration)).parameters;
+          await saveResult(subject, trainable, chosen, output);
+        }
         yield emit({ ...event, output });
       }
     }

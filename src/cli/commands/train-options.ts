@@ -1,17 +1,35 @@
 /** @file The options that `train` and `pretrain` share, as one Zod shape. It knows nothing about how they are used. */
 import { z } from "zod";
 
+const formatNames = ["chat", "sharegpt", "completion", "alpaca", "text"] as const;
+
 const data = { group: "Data" };
 const training = { group: "Training" };
 const checkpoints = { group: "Evaluation and checkpoints" };
 const machine = { group: "Machine" };
 
 export const dataOptions = {
-  data: z.string().describe("training data: a file, a folder or a pattern (jsonl, json, csv, parquet, txt)").meta({ ...data, placeholder: "path" }),
-  evalData: z.string().optional().describe("held-out data, in the same forms").meta({ ...data, placeholder: "path" }),
+  data: z
+    .string()
+    .describe("training data: a file, a folder or a pattern (jsonl, json, csv, parquet, txt)")
+    .meta({ ...data, placeholder: "path" }),
+  evalData: z
+    .string()
+    .optional()
+    .describe("held-out data, in the same forms")
+    .meta({ ...data, placeholder: "path" }),
   holdOut: z.number().min(0).max(0.9).default(0).describe("share of the data's end to hold out, where there is no --eval-data").meta(data),
-  format: z.enum(["auto", "chat", "sharegpt", "completion", "alpaca", "text"]).default("auto").describe("form of the rows").meta(data),
-  loss: z.enum(["auto", "completion", "all"]).default("auto").describe("tokens that are learned: completions and answers, or everything").meta(data),
+  evalLimit: z.int().min(1).optional().describe("held-out examples at most, from the first").meta(data),
+  format: z
+    .enum(["auto", ...formatNames])
+    .default("auto")
+    .describe("form of the rows")
+    .meta(data),
+  loss: z
+    .enum(["auto", "completion", "all"])
+    .default("auto")
+    .describe("tokens that are learned: completions and answers, or everything")
+    .meta(data),
   seqLength: z.int().min(2).default(512).describe("tokens per row at most").meta(data),
   pack: z.boolean().default(false).describe("fill rows with several examples that do not see each other").meta(data),
   stream: z.boolean().default(false).describe("read text as one stream, cut into blocks of --seq-length").meta(data),
@@ -23,7 +41,11 @@ export const loopOptions = {
   batchSize: z.int().min(1).default(8).describe("rows per batch").meta(training),
   accumulate: z.int().min(1).default(1).describe("batches per update").meta(training),
   optimiser: z.enum(["adamw", "sgd"]).default("adamw").describe("update rule").meta(training),
-  schedule: z.enum(["constant", "linear", "cosine"]).default("linear").describe("course of the learning rate after the warm-up").meta(training),
+  schedule: z
+    .enum(["constant", "linear", "cosine"])
+    .default("linear")
+    .describe("course of the learning rate after the warm-up")
+    .meta(training),
   warmupSteps: z.int().min(0).default(0).describe("updates over which the learning rate rises from 0").meta(training),
   weightDecay: z.number().min(0).default(0).describe("share of each parameter that an update takes away, times the rate").meta(training),
   maxGradNorm: z.number().min(0).default(1).describe("largest norm of the gradient; 0 leaves it alone").meta(training),

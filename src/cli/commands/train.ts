@@ -5,6 +5,34 @@ import { dataOptions, loopOptions, machineOptions } from "./train-options.ts";
 
 const adapter = { group: "Adapter" };
 
+const options = z.object({
+  model: z.string().describe("folder in Hugging Face's layout, or a name on its hub").meta({ placeholder: "model" }),
+  output: z.string().describe("folder for the adapter, its checkpoints and the log").meta({ placeholder: "dir" }),
+  method: z.enum(["lora", "full"]).default("lora").describe("train an adapter, or every parameter"),
+  ...dataOptions,
+  rank: z.int().min(1).default(8).describe("rank r of the update").meta(adapter),
+  alpha: z.number().positive().optional().describe("α of the scaling α/r; default: twice the rank").meta(adapter),
+  dropout: z.number().min(0).lt(1).default(0).describe("share of the adapter's input that is dropped").meta(adapter),
+  targets: z
+    .array(z.string())
+    .default(["all-linear"])
+    .describe('modules by the end of their name, one regular expression, or "all-linear"')
+    .meta({ ...adapter, placeholder: "name" }),
+  rslora: z.boolean().default(false).describe("scale by α/√r, which suits high ranks").meta(adapter),
+  modulesToSave: z
+    .array(z.string())
+    .default([])
+    .describe("modules to train whole, such as lm_head")
+    .meta({ ...adapter, placeholder: "name" }),
+  init: z.enum(["default", "gaussian"]).default("default").describe("how A starts; B starts at zero").meta(adapter),
+  loraPlusRatio: z.number().positive().default(1).describe("learning rate of B over that of A (LoRA+)").meta(adapter),
+  learningRate: z.number().positive().default(2e-4).describe("peak learning rate").meta({ group: "Training" }),
+  ...loopOptions,
+  ...machineOptions,
+});
+
+export type TrainOptions = z.output<typeof options>;
+
 export const train = defineCommand({
   name: "train",
   summary: "fine-tune a model on your data with a low-rank adapter",
@@ -14,26 +42,6 @@ export const train = defineCommand({
     "lowrank train --config recipe.yaml --learning-rate 1e-3",
     "lowrank train --config recipe.yaml --resume",
   ],
-  options: z.object({
-    model: z.string().describe("folder in Hugging Face's layout, or a name on its hub").meta({ placeholder: "model" }),
-    output: z.string().describe("folder for the adapter, its checkpoints and the log").meta({ placeholder: "dir" }),
-    method: z.enum(["lora", "full"]).default("lora").describe("train an adapter, or every parameter"),
-    ...dataOptions,
-    rank: z.int().min(1).default(8).describe("rank r of the update").meta(adapter),
-    alpha: z.number().positive().optional().describe("α of the scaling α/r; default: twice the rank").meta(adapter),
-    dropout: z.number().min(0).lt(1).default(0).describe("share of the adapter's input that is dropped").meta(adapter),
-    targets: z
-      .array(z.string())
-      .default(["all-linear"])
-      .describe('modules by the end of their name, one regular expression, or "all-linear"')
-      .meta({ ...adapter, placeholder: "name" }),
-    rslora: z.boolean().default(false).describe("scale by α/√r, which suits high ranks").meta(adapter),
-    modulesToSave: z.array(z.string()).default([]).describe("modules to train whole, such as lm_head").meta({ ...adapter, placeholder: "name" }),
-    init: z.enum(["default", "gaussian"]).default("default").describe("how A starts; B starts at zero").meta(adapter),
-    loraPlusRatio: z.number().positive().default(1).describe("learning rate of B over that of A (LoRA+)").meta(adapter),
-    learningRate: z.number().positive().default(2e-4).describe("peak learning rate").meta({ group: "Training" }),
-    ...loopOptions,
-    ...machineOptions,
-  }),
+  options,
   load: () => import("./train-run.ts"),
 });

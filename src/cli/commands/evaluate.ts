@@ -1,0 +1,39 @@
+/** @file `lowrank evaluate`: its options and help. */
+import { z } from "zod";
+import { defineCommand } from "../schema.ts";
+import { dataOptions, machineOptions } from "./train-options.ts";
+
+const { data, format, loss, seqLength, stream, holdOut, evalLimit } = dataOptions;
+
+const options = z.object({
+  model: z.string().describe("folder in Hugging Face's layout, or a name on its hub").meta({ placeholder: "model" }),
+  adapter: z
+    .array(z.string())
+    .default([])
+    .describe("adapter folder, with :scale for another strength")
+    .meta({ placeholder: "dir[:scale]" }),
+  allowOtherBase: z.boolean().default(false).describe("take adapters that were trained on another base"),
+  batchSize: z.int().min(1).default(8).describe("rows per batch"),
+  data,
+  holdOut: holdOut.describe("measure on this share of the data's end only; 0: on all of it"),
+  evalLimit,
+  format,
+  loss,
+  seqLength,
+  stream,
+  ...machineOptions,
+});
+
+export type EvaluateOptions = z.output<typeof options>;
+
+export const evaluate = defineCommand({
+  name: "evaluate",
+  summary: "measure loss and perplexity on data, with or without adapters",
+  examples: [
+    "lowrank evaluate --model ./base --data valid.jsonl",
+    "lowrank evaluate --model ./base --data valid.jsonl --adapter runs/orders",
+    "lowrank evaluate --model ./base --data shakespeare.txt --stream --seq-length 128 --hold-out 0.1",
+  ],
+  options,
+  load: () => import("./evaluate-run.ts"),
+});

@@ -1,0 +1,35 @@
+/** @file What `lowrank pretrain` does. */
+import { join } from "node:path";
+import { loadTokenizer, readJsonObject } from "../../formats/index.ts";
+import { modelOf } from "../../models/index.ts";
+import { ortBackend } from "../../runtime/index.ts";
+import type { CommandContext } from "../context.ts";
+import type { PretrainOptions } from "./pretrain.ts";
+import { loadTrainingData, showData } from "./training-data.ts";
+import { runSession, settingsOf, type TrainingResult } from "./training-session.ts";
+
+export const run = async (options: PretrainOptions, context: CommandContext): Promise<TrainingResult> => {
+  const path = join(options.model, "config.json");
+  const model = modelOf(await readJsonObject(path), path);
+  const tokenizer = await loadTokenizer(options.model);
+  const data = await loadTrainingData(options, tokenizer);
+  showData(data, tokenizer, context);
+  const backend = ortBackend({ device: options.device, ...(options.threads && { threads: options.threads }) });
+  try {
+    return await runSession(
+      {
+        backend,
+        subject: { method: "pretrain", model, directory: options.model },
+        settings: settingsOf(options),
+        data: data.data,
+        ...(data.heldOut && { heldOut: data.heldOut }),
+        output: options.output,
+        resume: options.resume,
+      },
+      context,
+      "repeat the command with --resume.",
+    );
+  } finally {
+    await backend.dispose();
+  }
+};

@@ -1,0 +1,57 @@
+/** @file What `lowrank train` does. */
+import type { LoraConfig } from "../../lora/index.ts";
+import type { CommandContext } from "../context.ts";
+import { formatBytes, formatCount, formatPercent } from "../ui/format.ts";
+import { folderBytes } from "../folder-bytes.ts";
+import { openModel } from "./open-model.ts";
+import type { TrainOptions } from "./train.ts";
+import { loadTrainingData, showData } from "./training-data.ts";
+import { runSession, settingsOf, type TrainingResult } from "./training-session.ts";
+
+/** One name that is no plain module name is a regular expression, or "all-linear". */
+const targetsOf = (targets: readonly string[]): LoraConfig["target_modules"] =>
+  targets.length === 1 && (targets[0] === "all-linear" || /[^\w.]/.test(targets[0])) ? targets[0] : targets;
+
+/** The adapter that the flags describe. */
+export const adapterConfig = (options: TrainOptions): Partial<LoraConfig> => ({
+  r: options.rank,
+  lora_alpha: options.alpha ?? 2 * options.rank,
+  lora_dropout: options.dropout,
+  target_modules: targetsOf(options.targets),
+  use_rslora: options.rslora,
+  modules_to_save: options.modulesToSave.length === 0 ? null : options.modulesToSave,
+  init_lora_weights: options.init === "gaussian" ? "gaussian" : true,
+});
+
+export const run = async (options: TrainOptions, context: CommandContext): Promise<TrainingResult> => {
+  const model = await openModel(options, context);
+  try {
+    const data = await loadTrainingData(options, model.tokenizer);
+    showData(data, model.tokenizer, context);
+    const { base, backend } = model;
+    const stored = await model.attach(adapterConfig(options), options.seed);
+    const result = await runSession(
+      {
+        backend,
+        subject: options.method === "full" ? { method: "full", base } : { method: "lora", base, stored },
+        settings: settingsOf(options),
+        data: data.data,
+        ...(data.heldOut && { heldOut: data.heldOut }),
+        output: options.output,
+        resume: options.resume,
+      },
+      context,
+      "repeat the command with --resume.",
+    );
+    if (result.reason !== "interrupted" && options.method === "lora") {
+      const bytes = await folderBytes(options.output, /^adapter_/);
+      context.out(
+        `Adapter in ${options.output}: ${formatBytes(bytes)}, ${formatCount(result.trainable)} parameters, ${formatPercent(result.trainable / result.total)} of all.`,
+      );
+      context.out(`Try it: lowrank generate --model ${options.model} --adapter ${options.output} "…"`);
+    }
+    return result;
+  } finally {
+    await model.close();
+  }
+};

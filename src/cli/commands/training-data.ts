@@ -1,0 +1,89 @@
+/** @file Loads what `--data` and `--eval-data` name, as the data options say, and shows what came of it. It knows nothing about training. */
+import type { z } from "zod";
+import { loadDataset, loadTextStream, previewExample, supervisedCount, type Dataset, type DatasetReport } from "../../data/index.ts";
+import type { Tokenizer } from "../../formats/index.ts";
+import { LowrankError } from "../../util/index.ts";
+import type { CommandContext } from "../context.ts";
+import { formatCount, formatPercent } from "../ui/format.ts";
+import { formatPreview } from "../ui/preview.ts";
+import type { dataOptions } from "./train-options.ts";
+
+export type DataOptions = z.output<z.ZodObject<typeof dataOptions>>;
+
+export interface TrainingData {
+  readonly data: Dataset;
+  readonly heldOut: Dataset | undefined;
+}
+
+const load = (path: string, { format, loss, seqLength }: DataOptions, tokenizer: Tokenizer): Promise<Dataset> =>
+  loadDataset({
+    path,
+    tokenizer,
+    maxLength: seqLength,
+    ...(format !== "auto" && { format }),
+    ...(loss !== "auto" && { loss }),
+  });
+
+/** Some of the examples, with the report's figures for them. */
+const part = ({ examples, report }: Dataset, start: number, end: number): Dataset => {
+  const chosen = examples.slice(start, end);
+  const tokens = chosen.reduce((sum, { ids }) => sum + ids.length, 0);
+  const supervisedTokens = chosen.reduce((sum, example) => sum + supervisedCount(example), 0);
+  return {
+    examples: chosen,
+    report: { ...report, examples: chosen.length, tokens, supervisedTokens, supervisedShare: supervisedTokens / tokens },
+  };
+};
+
+const loadBoth = async (options: DataOptions, tokenizer: Tokenizer): Promise<TrainingData> => {
+  const { data: path, evalData, holdOut, stream, seqLength: blockLength } = options;
+  if (stream) {
+    const { train, heldOut } = await loadTextStream({ path, tokenizer, blockLength, holdOut: evalData === undefined ? holdOut : 0 });
+    return {
+      data: train,
+      heldOut: evalData === undefined ? heldOut : (await loadTextStream({ path: evalData, tokenizer, blockLength })).train,
+    };
+  }
+  const data = await load(path, options, tokenizer);
+  if (evalData !== undefined) return { data, heldOut: await load(evalData, options, tokenizer) };
+  const kept = Math.ceil(data.examples.length * (1 - holdOut));
+  if (kept === data.examples.length) return { data, heldOut: undefined };
+  return { data: part(data, 0, kept), heldOut: part(data, kept, data.examples.length) };
+};
+
+/** The training data and the held-out data of a command. */
+export const loadTrainingData = async (options: DataOptions, tokenizer: Tokenizer): Promise<TrainingData> => {
+  const { data, heldOut } = await loadBoth(options, tokenizer);
+  if (data.examples.length === 0)
+    throw new LowrankError("invalid-data", "No examples are left to train on.", { where: options.data, fix: "Lower --hold-out." });
+  const limit = options.evalLimit ?? Infinity;
+  return { data, heldOut: heldOut === undefined || heldOut.examples.length <= limit ? heldOut : part(heldOut, 0, limit) };
+};
+
+const droppedText = ({ dropped }: DatasetReport): string =>
+  Object.entries(dropped)
+    .map(([reason, rows]) => `${formatCount(rows)} (${reason})`)
+    .join(", ") || "none";
+
+/** Tells what the model will see: one example with its supervised tokens marked, and the report. */
+export const showData = ({ data, heldOut }: TrainingData, tokenizer: Tokenizer, context: CommandContext): void => {
+  const { report } = data;
+  const [example] = data.examples;
+  context.out(`First example, as the model sees it (${example.where}):`);
+  context.out(formatPreview(previewExample(example, tokenizer), context));
+  const end = report.endToken;
+  const ending =
+    end === undefined
+      ? "not supervised"
+      : `${end.text} is supervised in ${formatCount(end.examples)} of ${formatCount(report.examples)} examples`;
+  context.out(
+    `${formatCount(report.examples)} examples (${report.format}, loss over ${report.loss === "all" ? "all tokens" : "completions"}), ` +
+      `${formatCount(report.tokens)} tokens, ${formatPercent(report.supervisedShare)} supervised.`,
+  );
+  context.out(`End token: ${ending}. Truncated: ${formatCount(report.truncated)}. Dropped: ${droppedText(report)}.`);
+  if (heldOut !== undefined)
+    context.out(`Held out: ${formatCount(heldOut.examples.length)} examples, ${formatCount(heldOut.report.tokens)} tokens.`);
+  if (report.template === "plain") context.out("The model has no chat template; the plain one is used.");
+  for (const warning of report.warnings) context.err(`Note: ${warning}`);
+  context.out("");
+};
