@@ -34,7 +34,7 @@ export const recipe = {
   },
   /** Flags of `lowrank pretrain`. */
   pretrain: {
-    "max-steps": 1200,
+    "max-steps": 1500,
     "batch-size": 16,
     "seq-length": 256,
     "learning-rate": 4e-3,
