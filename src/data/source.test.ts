@@ -25,17 +25,45 @@ const rowsIn = async (name: string, content: string | Uint8Array): Promise<[Row[
 
 describe("readRows", () => {
   it.each([
-    ["jsonl", '{"a":1}\n{"a":2}\n', [[{ a: 1 }, "d.jsonl:1"], [{ a: 2 }, "d.jsonl:2"]]],
-    ["jsonl", '\ufeff{"a":1}\r\n\r\n  \n"bare"', [[{ a: 1 }, "d.jsonl:1"], [{ text: "bare" }, "d.jsonl:4"]]],
+    [
+      "jsonl",
+      '{"a":1}\n{"a":2}\n',
+      [
+        [{ a: 1 }, "d.jsonl:1"],
+        [{ a: 2 }, "d.jsonl:2"],
+      ],
+    ],
+    [
+      "jsonl",
+      '\ufeff{"a":1}\r\n\r\n  \n"bare"',
+      [
+        [{ a: 1 }, "d.jsonl:1"],
+        [{ text: "bare" }, "d.jsonl:4"],
+      ],
+    ],
     ["jsonl", '{"a":"x\u2028y\u0085z"}', [[{ a: "x\u2028y\u0085z" }, "d.jsonl:1"]]],
     ["ndjson", '{"a":1}', [[{ a: 1 }, "d.ndjson:1"]]],
-    ["json", '[{"a":1},"bare"]', [[{ a: 1 }, "d.json: [0]"], [{ text: "bare" }, "d.json: [1]"]]],
+    [
+      "json",
+      '[{"a":1},"bare"]',
+      [
+        [{ a: 1 }, "d.json: [0]"],
+        [{ text: "bare" }, "d.json: [1]"],
+      ],
+    ],
     ["json", '\ufeff{"version":1,"examples":[{"a":1}]}', [[{ a: 1 }, "d.json: examples[0]"]]],
-    ["csv", '\ufeffa,b\r\n1,"x, ""y""\nz"\r\n\r\n2,\r\n', [[{ a: "1", b: 'x, "y"\nz' }, "d.csv:3"], [{ a: "2", b: "" }, "d.csv:5"]]],
+    [
+      "csv",
+      '\ufeffa,b\r\n1,"x, ""y""\nz"\r\n\r\n2,\r\n',
+      [
+        [{ a: "1", b: 'x, "y"\nz' }, "d.csv:3"],
+        [{ a: "2", b: "" }, "d.csv:5"],
+      ],
+    ],
     ["txt", "\ufeffone\r\ntwo\n", [[{ text: "one\r\ntwo\n" }, "d.txt"]]],
   ])("reads .%s: %j", async (extension, content, rows) => {
     expect(await rowsIn(`d.${extension}`, content)).toEqual(rows);
-  }); // prettier-ignore
+  });
 
   it("reads .parquet row group by row group, with plain numbers and lists", async () => {
     const columnData = [
@@ -59,7 +87,11 @@ describe("readRows", () => {
   });
 
   it.each([
-    ["d.jsonl", '{"a":1}\n{"a":\n', "d.jsonl:2: This line is not valid JSON: Unexpected end of JSON input. It begins: {\"a\": Correct or remove this line; each line must be one whole JSON object."], // prettier-ignore
+    [
+      "d.jsonl",
+      '{"a":1}\n{"a":\n',
+      'd.jsonl:2: This line is not valid JSON: Unexpected end of JSON input. It begins: {"a": Correct or remove this line; each line must be one whole JSON object.',
+    ],
     ["d.jsonl", "[\n1]", "rename the file to .json"],
     ["d.jsonl", "3", "d.jsonl:1: A row must be an object or a text, but this one is 3."],
     ["d.jsonl", "\n \n", "d.jsonl: The file is empty."],

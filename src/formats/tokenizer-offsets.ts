@@ -17,6 +17,12 @@ export interface SourceBytes {
 const utf8 = new TextEncoder();
 const space = 0x20;
 
+/** UTF-8, with a short cut for the single ASCII characters that most texts are made of. */
+const encode = (text: string): Iterable<number> => {
+  const code = text.charCodeAt(0);
+  return text.length === 1 && code < 0x80 ? [code] : utf8.encode(text);
+};
+
 export interface SourceOptions {
   /** What the tokenizer does to characters first; a letter and the marks on it are normalized together. */
   readonly normalize?: (characters: string) => string;
@@ -35,7 +41,7 @@ export const sourceBytes = (text: string, { normalize, marks, missing }: SourceO
   for (const [characters] of text.matchAll(normalize === undefined ? /[^]/gu : /[^]\p{M}*/gu)) {
     const until = index + characters.length;
     const normalized = normalize === undefined ? characters : normalize(characters);
-    for (const byte of utf8.encode(marks ? normalized.replaceAll("▁", " ") : normalized)) {
+    for (const byte of encode(marks ? normalized.replaceAll("▁", " ") : normalized)) {
       if (missing.has(byte)) continue;
       bytes.push(byte);
       starts.push(index);

@@ -1,0 +1,71 @@
+/** @file The batches of one pass over the data, which depend on the seed and the number of the pass only. It knows nothing about models. */
+import { hashText, LowrankError, permutation, random } from "../util/index.ts";
+import type { BatchPlan } from "./batch.ts";
+import { bucketBatches, bucketLengths } from "./bucket.ts";
+import type { Example } from "./example.ts";
+import { packRows } from "./pack.ts";
+
+export interface EpochOptions {
+  readonly examples: readonly Example[];
+  /** Rows of a batch. */
+  readonly batchSize: number;
+  /** Longest row in tokens; no example may be longer. */
+  readonly maxLength: number;
+  /** Puts several examples into a row of `maxLength` tokens; default false, where rows hold one example and take one of at most five lengths. */
+  readonly pack?: boolean;
+  /** Default shuffled; held-out data is read in order. */
+  readonly order?: "shuffled" | "sequential";
+  readonly seed: number;
+  /** Counted from 0. */
+  readonly epoch: number;
+}
+
+const stream = hashText("data-order");
+
+const shuffled = <T>(items: readonly T[], seed: number, epoch: number, use: number): T[] =>
+  Array.from(permutation(items.length, random(seed, stream, epoch, use)), (index) => items[index]);
+
+const check = ({ examples, batchSize, maxLength }: EpochOptions): void => {
+  if (!Number.isInteger(batchSize) || batchSize < 1)
+    throw new LowrankError("invalid-argument", `The batch size must be a whole number from 1, not ${batchSize}.`);
+  const long = examples.find(({ ids }) => ids.length > maxLength);
+  if (long !== undefined)
+    throw new LowrankError("invalid-argument", `An example has ${long.ids.length} tokens, more than the longest row of ${maxLength}.`, {
+      where: long.where,
+      fix: "Truncate the examples to the length of the rows.",
+    });
+};
+
+const packed = ({ examples, batchSize, maxLength, order, seed, epoch }: EpochOptions, indices: ArrayLike<number>): BatchPlan[] => {
+  const rows = packRows(indices, (index) => examples[index].ids.length, maxLength);
+  const ordered = order === "sequential" ? rows : shuffled(rows, seed, epoch, 1);
+  return Array.from({ length: Math.ceil(ordered.length / batchSize) }, (_, batch) => ({
+    examples,
+    rows: ordered.slice(batch * batchSize, (batch + 1) * batchSize),
+    batchSize,
+    length: maxLength,
+  }));
+};
+
+const bucketed = ({ examples, batchSize, maxLength, order, seed, epoch }: EpochOptions, indices: Iterable<number>): BatchPlan[] => {
+  const longest = examples.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+  const lengths = bucketLengths(longest, maxLength);
+  const buckets = bucketBatches(indices, (index) => examples[index].ids.length, lengths, batchSize);
+  const ordered = order === "sequential" ? buckets : shuffled(buckets, seed, epoch, 1);
+  return ordered.map(({ length, indices }) => ({ examples, rows: indices.map((index) => [index]), batchSize, length }));
+};
+
+/**
+ * Plans a pass in which every example comes once. The same seed and epoch give the same plans, so a resumed run takes up at any of them;
+ * `materialise` makes the arrays. The last batch may lack rows, which are then empty.
+ * @example
+ * const plans = planEpoch({ examples, batchSize: 8, maxLength: 512, pack: true, seed: 0, epoch: 0 });
+ * const batch = materialise(plans[12]);
+ */
+export const planEpoch = (options: EpochOptions): BatchPlan[] => {
+  check(options);
+  const { examples, pack = false, order = "shuffled", seed, epoch } = options;
+  const all = Array.from(examples.keys());
+  const indices = order === "sequential" ? all : shuffled(all, seed, epoch, 0);
+  return pack ? packed({ ...options, order }, indices) : bucketed({ ...options, order }, indices);
+};

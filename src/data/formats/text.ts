@@ -1,0 +1,9 @@
+/** @file `text`: one text per row, all of it supervised. It knows nothing about other formats. */
+import { textField } from "./fields.ts";
+import type { DataFormat } from "./parsed.ts";
+
+export const textFormat: DataFormat = {
+  fields: ["text"],
+  hasCompletion: false,
+  read: (row) => ({ segments: [{ text: textField(row, "text"), supervised: true }] }),
+};
