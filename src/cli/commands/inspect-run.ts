@@ -1,0 +1,20 @@
+/** @file What `lowrank inspect` does: looks which of the two a folder holds, and shows it. */
+import { listFolder } from "../../formats/index.ts";
+import type { CommandContext } from "../context.ts";
+import { adapterLines, inspectAdapter } from "./inspect-adapter.ts";
+import { checkpointLines, inspectCheckpoint } from "./inspect-checkpoint.ts";
+import type { InspectOptions } from "./inspect.ts";
+import { localFolder } from "./open-model.ts";
+
+export const run = async ({ directory, tensors }: InspectOptions, context: CommandContext): Promise<object> => {
+  const folder = await localFolder(directory, context);
+  const names = await listFolder(folder);
+  if (names.includes("adapter_config.json")) {
+    const report = await inspectAdapter(folder);
+    for (const line of adapterLines(report, tensors, context)) context.out(line);
+    return report;
+  }
+  const report = await inspectCheckpoint(folder);
+  for (const line of checkpointLines(report, tensors, context)) context.out(line);
+  return report;
+};

@@ -1,0 +1,19 @@
+/** @file `lowrank inspect`: its options and help. */
+import { z } from "zod";
+import { defineCommand } from "../schema.ts";
+
+const options = z.object({
+  directory: z.string().describe("folder of a checkpoint or of an adapter, or a name on the hub"),
+  tensors: z.boolean().default(false).describe("list every tensor instead of one line per kind"),
+});
+
+export type InspectOptions = z.output<typeof options>;
+
+export const inspect = defineCommand({
+  name: "inspect",
+  summary: "show what a checkpoint or an adapter holds: tensors, ranks, norms, sizes",
+  examples: ["lowrank inspect runs/tales", "lowrank inspect ./base --tensors", "lowrank inspect runs/tales --json"],
+  positional: ["directory"],
+  options,
+  load: () => import("./inspect-run.ts"),
+});

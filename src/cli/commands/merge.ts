@@ -1,0 +1,31 @@
+/** @file `lowrank merge`: its options and help. */
+import { z } from "zod";
+import { defineCommand } from "../schema.ts";
+import { adapterOptions, modelOption, placeOptions } from "./generation-options.ts";
+
+const options = z.object({
+  ...modelOption,
+  adapter: z
+    .array(z.string())
+    .min(1)
+    .describe("adapter to fold in, with its strength as :scale, for example runs/tales:0.5")
+    .meta({ placeholder: "dir" }),
+  output: z.string().describe("folder for the merged model").meta({ placeholder: "dir" }),
+  dtype: z.enum(["source", "f32", "bf16", "f16"]).default("source").describe("precision of the merged model; source: the base's own"),
+  force: z.boolean().default(false).describe("write into a folder that is not empty"),
+  allowOtherBase: adapterOptions.allowOtherBase.meta({ group: undefined }),
+  ...placeOptions,
+});
+
+export type MergeOptions = z.output<typeof options>;
+
+export const merge = defineCommand({
+  name: "merge",
+  summary: "fold adapters into a model's weights and write it as a checkpoint",
+  examples: [
+    "lowrank merge --model ./base --adapter runs/tales --output merged",
+    "lowrank merge --model ./base --adapter runs/tales:0.7 --adapter runs/pirate:0.3 --dtype bf16 --output merged",
+  ],
+  options,
+  load: () => import("./merge-run.ts"),
+});

@@ -1,0 +1,73 @@
+/** @file Opens what a command line names: models and adapters, in folders or on the hub, with the download shown. It knows nothing about what they are for. */
+import { existsSync } from "node:fs";
+import { resolveModel } from "../../formats/index.ts";
+import { loadModel, type LanguageModel } from "../../language-model.ts";
+import { loadAdapter, type StoredAdapter, type WeightedAdapter } from "../../lora/index.ts";
+import type { OrtOptions } from "../../runtime/index.ts";
+import { LowrankError } from "../../util/index.ts";
+import type { CommandContext } from "../context.ts";
+import { embeddedModel } from "../package.ts";
+import { downloadView } from "../ui/progress.ts";
+import { parseAdapter } from "./adapter-flag.ts";
+
+/** The folder of a model or adapter: the one that is named, or the hub's snapshot of that name in the cache, downloaded where it is not there yet. */
+export const localFolder = async (reference: string, context: CommandContext): Promise<string> => {
+  const view = downloadView(context);
+  try {
+    return await resolveModel(reference, { onProgress: view.listen });
+  } catch (error) {
+    // `tales` and `runs/tales` could be names on the hub as well; the second, where there is a folder `runs`, is more likely mistyped.
+    const [above, ...below] = reference.split("/");
+    const looksLocal = below.length === 0 || existsSync(above);
+    if (!LowrankError.is(error) || error.code !== "network-failed" || !looksLocal) throw error;
+    throw new LowrankError("not-found", "There is no such folder, and the hub is out of reach to look for a model of this name.", {
+      where: reference,
+      fix: "Check the path.",
+      cause: error,
+    });
+  } finally {
+    view.close();
+  }
+};
+
+/** The folder of the model that `--model` names, or of the one that comes with the package. */
+export const modelFolder = (reference: string | undefined, context: CommandContext): Promise<string> =>
+  localFolder(reference ?? embeddedModel(), context);
+
+/** Where programs run, as the flags `--device` and `--threads` say. */
+export interface Place {
+  readonly device: NonNullable<OrtOptions["device"]>;
+  readonly threads?: number | undefined;
+}
+
+export const ortOptions = ({ device, threads }: Place): OrtOptions => ({ device, ...(threads !== undefined && { threads }) });
+
+/** Opens the model that a command's flags name. */
+export const openModel = async (flags: Place & { readonly model?: string | undefined }, context: CommandContext): Promise<LanguageModel> =>
+  loadModel(await modelFolder(flags.model, context), ortOptions(flags));
+
+/** An adapter with the name under which it was asked for. */
+export interface NamedAdapter extends WeightedAdapter {
+  readonly directory: string;
+}
+
+const holdsWholeTensors = ({ adapter }: StoredAdapter): boolean =>
+  adapter.layout.slots.some(({ role }) => role === "weight" || role === "bias");
+
+/** Loads what `--adapter` names, in order. */
+export const openAdapters = async (
+  { base }: Pick<LanguageModel, "base">,
+  references: readonly string[],
+  { allowOtherBase }: { readonly allowOtherBase: boolean },
+  context: CommandContext,
+): Promise<NamedAdapter[]> => {
+  const adapters: NamedAdapter[] = [];
+  for (const { directory, weight } of references.map((reference) => parseAdapter(reference))) {
+    const folder = await localFolder(directory, context);
+    const stored = await loadAdapter(folder, base.model, { baseDigest: base.digest, allowOtherBase });
+    if (weight !== 1 && holdsWholeTensors(stored))
+      context.err(`Note: ${directory} holds tensors that were trained whole; its scale does not change them.`);
+    adapters.push({ ...stored, directory, weight });
+  }
+  return adapters;
+};
