@@ -31,6 +31,7 @@ export const byteLevelFiles = ({ json, ...overrides }: Overrides = {}): Tokenize
     ...json,
   };
   return {
+    path: "tokenizer.json",
     tokenizer: tokenizerJson(tokenizer, "tokenizer.json"),
     specialTokens: { eos_token: "<|end|>" },
     eosIds: [],
@@ -79,6 +80,7 @@ export const llamaFiles = ({ json, ...overrides }: Overrides = {}): TokenizerFil
     ...json,
   };
   return {
+    path: "tokenizer.json",
     tokenizer: tokenizerJson(tokenizer, "tokenizer.json"),
     specialTokens: { bos_token: "<s>", eos_token: "</s>", unk_token: "<unk>" },
     eosIds: [2],

@@ -90,7 +90,7 @@ describe("packRows", () => {
 
 /** Every example's tokens name it: 1000 · index + position. */
 const arbitraryExamples = (maxLength: number): fc.Arbitrary<Example[]> =>
-  fc.array(fc.array(fc.nat(1), { minLength: 1, maxLength }), { minLength: 1, maxLength: 60 }).map((masks) =>
+  fc.array(fc.array(fc.nat(1), { minLength: 1, maxLength, size: "max" }), { minLength: 1, maxLength: 60 }).map((masks) =>
     masks.map((mask, index) =>
       example(
         mask.map((_flag, position) => 1000 * index + position),

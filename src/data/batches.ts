@@ -13,7 +13,7 @@ export interface EpochOptions {
   readonly maxLength: number;
   /** Puts several examples into a row of `maxLength` tokens; default false, where rows hold one example and take one of at most five lengths. */
   readonly pack?: boolean;
-  /** Default shuffled; held-out data is read in order. */
+  /** Default shuffled; sequential keeps the order among examples of one bucket, and depends on no seed. */
   readonly order?: "shuffled" | "sequential";
   readonly seed: number;
   /** Counted from 0. */

@@ -8,6 +8,8 @@ import { tokenizerJson, type TokenizerJson } from "./tokenizer-json.ts";
 type Json = Readonly<Record<string, unknown>>;
 
 export interface TokenizerFiles {
+  /** The path of `tokenizer.json`, for errors. */
+  readonly path: string;
   readonly tokenizer: TokenizerJson;
   /** `bos_token`, `eos_token` … as texts, the names that chat templates use. */
   readonly specialTokens: Readonly<Record<string, string>>;
@@ -69,6 +71,7 @@ export const readTokenizerFiles = async (directory: string): Promise<TokenizerFi
     templateIn(await object("chat_template.json")) ??
     templateIn(config);
   return {
+    path,
     tokenizer,
     specialTokens: specialTokensOf(tokenizer, { ...(await object("special_tokens_map.json")), ...config }, ids),
     eosIds: integers(ids["eos_token_id"]),

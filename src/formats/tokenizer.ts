@@ -60,21 +60,21 @@ const surfaceOf = (tokenizer: TokenizerJson): ((piece: string) => Uint8Array) =>
   };
 };
 
-const createEncoder = (tokenizer: TokenizerJson): Encoder => {
+const createEncoder = (tokenizer: TokenizerJson, path: string): Encoder => {
   try {
     return new Engine(correctTokenizer(tokenizer), {}) as Encoder;
   } catch (error) {
-    throw new LowrankError("unsupported", `tokenizer.json cannot be used: ${messageOf(error)}.`, { cause: error });
+    throw new LowrankError("unsupported", `The tokenizer cannot be used: ${messageOf(error)}.`, { where: path, cause: error });
   }
 };
 
 /** How texts become what pieces are compared with; marks for spaces are no change. */
-const sourceOptions = (tokenizer: TokenizerJson): SourceOptions => {
+const sourceOptions = ({ tokenizer, path }: TokenizerFiles): SourceOptions => {
   const changing = flatten(tokenizer.normalizer).filter(({ type, content }) => type !== "Prepend" && content !== "▁");
   const model = { type: "BPE", vocab: {}, merges: [] };
   const normalizer = { type: "Sequence", normalizers: changing };
   return {
-    normalize: changing.length === 0 ? undefined : createEncoder({ ...tokenizer, model, added_tokens: [], normalizer }).normalizer!,
+    normalize: changing.length === 0 ? undefined : createEncoder({ ...tokenizer, model, added_tokens: [], normalizer }, path).normalizer!,
     marks: marksSpaces(tokenizer),
     missing: new Set(missingCharacters(tokenizer).map((character) => byteAlphabet.get(character)!)),
   };
@@ -83,7 +83,7 @@ const sourceOptions = (tokenizer: TokenizerJson): SourceOptions => {
 /** A tokenizer of parsed files; `loadTokenizer` reads them. */
 export const createTokenizer = (files: TokenizerFiles): Tokenizer => {
   const { tokenizer, specialTokens } = files;
-  const encoder = createEncoder(tokenizer);
+  const encoder = createEncoder(tokenizer, files.path);
   const vocabulary = [...vocabularyOf(tokenizer.model), ...tokenizer.added_tokens.map(({ content, id }) => [content, id] as const)];
   const idOf = new Map(vocabulary);
   const pieces: string[] = [];
@@ -91,7 +91,7 @@ export const createTokenizer = (files: TokenizerFiles): Tokenizer => {
   const added = new Set(tokenizer.added_tokens.map(({ id }) => id));
   const special = new Set(tokenizer.added_tokens.filter((token) => token.special).map(({ id }) => id));
   const surface = surfaceOf(tokenizer);
-  const source = sourceOptions(tokenizer);
+  const source = sourceOptions(files);
   const idNamed = (name: string): number | undefined => (Object.hasOwn(specialTokens, name) ? idOf.get(specialTokens[name]) : undefined);
   const unknown = tokenizer.model["unk_token"];
   const unknownId = typeof unknown === "string" ? idOf.get(unknown) : undefined;
