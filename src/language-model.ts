@@ -1,26 +1,15 @@
 /** @file A pretrained model in hand: attach adapters, train them, generate with them, merge them. The library's front door; it knows nothing about flags or terminals. */
 import { loadDataset, type Dataset, type DatasetOptions } from "./data/index.ts";
-import {
-  copyCompanions,
-  loadTokenizer,
-  readTensorF32,
-  resolveModel,
-  writeCheckpoint,
-  type Tokenizer,
-  type TensorSource,
-} from "./formats/index.ts";
+import { loadTokenizer, resolveModel, type Tokenizer } from "./formats/index.ts";
 import {
   adaptedInference,
   baseInference,
-  createDecoder,
-  generateText,
+  createGenerator,
   mergedInference,
-  mergedTensors,
-  type Decoder,
   type FinishReason,
   type GenerateOptions,
+  type Generator,
   type Inference,
-  type Programs,
 } from "./generate/index.ts";
 import {
   initialParameters,
@@ -28,14 +17,17 @@ import {
   loraConfig,
   planAdapter,
   saveAdapter,
+  writeMergedCheckpoint,
   type LoraConfig,
+  type MergedDType,
   type StoredAdapter,
   type WeightedAdapter,
 } from "./lora/index.ts";
 import { openBase, storedValues, type Base } from "./models/index.ts";
 import { ortBackend, type Backend, type OrtOptions } from "./runtime/index.ts";
 import { checkOutput, run, type RunSettings, type TrainEvent } from "./train/index.ts";
-import type { HostTensor } from "./util/index.ts";
+
+export type { Generator } from "./generate/index.ts";
 
 /** Settings of a run as most people leave them. */
 export const defaultSettings: RunSettings = {
@@ -77,14 +69,6 @@ export interface TextOptions extends GenerateOptions {
   readonly merge?: boolean;
 }
 
-/** A base with a way to generate, kept between texts: programs and weights are prepared once. */
-export interface Generator {
-  /** Starts a sequence that will hold about `expected` tokens. */
-  decoder(expected: number): Promise<Decoder>;
-  /** Text after a prompt. */
-  text(prompt: string | readonly number[], options?: GenerateOptions): AsyncGenerator<string, FinishReason>;
-}
-
 export interface LanguageModel {
   readonly base: Base;
   readonly tokenizer: Tokenizer;
@@ -97,11 +81,13 @@ export interface LanguageModel {
   saveAdapter(directory: string, adapter: StoredAdapter): Promise<void>;
   /** Trains an adapter (its parameters end up as trained), yielding events. */
   train(options: TrainOptions): AsyncGenerator<TrainEvent>;
+  /** Prepares programs and adapters once for many texts; close it when they are done. */
   generator(options?: Pick<TextOptions, "adapters" | "merge">): Promise<Generator>;
-  /** Text after a prompt, piece by piece. */
+  /** Text after a prompt, piece by piece; for several texts `generator` is faster. */
   generate(prompt: string, options?: TextOptions): AsyncGenerator<string, FinishReason>;
-  /** Writes a checkpoint with the adapters folded in. */
-  merge(directory: string, adapters: readonly WeightedAdapter[]): Promise<void>;
+  /** Writes a checkpoint with the adapters folded in, with the base's tokenizer; tensors keep the base's type unless `dtype` names one. */
+  merge(directory: string, adapters: readonly WeightedAdapter[], dtype?: MergedDType): Promise<void>;
+  /** Frees everything; the process can end. */
   close(): Promise<void>;
 }
 
@@ -112,28 +98,6 @@ const inferenceOf = (
 ): Promise<Inference> => {
   if (adapters.length === 0) return Promise.resolve(baseInference(base));
   return merge ? mergedInference(backend, base, adapters) : adaptedInference(backend, base, adapters);
-};
-
-const writeMerged = async (backend: Backend, base: Base, directory: string, adapters: readonly WeightedAdapter[]): Promise<void> => {
-  const changed = new Map<string, HostTensor>();
-  for await (const [name, tensor] of mergedTensors(backend, base, adapters)) changed.set(name, tensor);
-  const names = new Set([...base.model.parameters.map(({ name }) => name), ...changed.keys()]);
-  const tensors = [...names].map((name): TensorSource => {
-    const shape = changed.get(name)?.shape ?? base.weights.get(name)!.shape;
-    return {
-      name,
-      dtype: "f32",
-      shape,
-      chunks: async function* () {
-        const { data } = changed.get(name) ?? (await readTensorF32(base.weights.get(name)!));
-        yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-      },
-    };
-  });
-  // A head that the adapter trained on its own is no longer the embedding.
-  const untied = Object.keys(base.model.aliases).some((name) => changed.has(name)) ? { tie_word_embeddings: false } : {};
-  await writeCheckpoint(directory, { config: { ...base.model.config, ...untied, torch_dtype: "float32", dtype: "float32" }, tensors });
-  await copyCompanions(base.directory, directory);
 };
 
 /**
@@ -167,7 +131,8 @@ export const loadModel = async (reference: string, options: OrtOptions = {}): Pr
     loadAdapter: (folder, { allowOtherBase = false } = {}) => loadAdapter(folder, base.model, { baseDigest: base.digest, allowOtherBase }),
     saveAdapter: (folder, adapter) => saveAdapter(folder, base.model, adapter, base.digest),
     train: async function* ({ data, evalData, output, adapter, resume = false, signal, ...given }) {
-      const settings = { ...defaultSettings, ...given };
+      const sequenceLength = Math.min(defaultSettings.sequenceLength, base.model.maxPositions);
+      const settings = { ...defaultSettings, sequenceLength, ...given };
       await checkOutput(output, resume);
       yield* run({
         backend,
@@ -180,28 +145,16 @@ export const loadModel = async (reference: string, options: OrtOptions = {}): Pr
         ...(signal && { signal }),
       });
     },
-    generator: async (which = {}) => {
-      const inference = await inferenceOf(backend, base, which);
-      const programs: Programs = new Map();
-      const decoder = (expected: number): Promise<Decoder> => createDecoder(backend, inference, programs, expected);
-      return {
-        decoder,
-        text: async function* (prompt, options = {}) {
-          const ids = typeof prompt === "string" ? tokenizer.encode(prompt) : prompt;
-          const sequence = await decoder(Math.min(ids.length + (options.maxTokens ?? 128), base.model.maxPositions));
-          try {
-            return yield* generateText(sequence, tokenizer, ids, options);
-          } finally {
-            await sequence.dispose();
-          }
-        },
-      };
-    },
+    generator: async (which = {}) => createGenerator(backend, tokenizer, await inferenceOf(backend, base, which)),
     generate: async function* (prompt, { adapters = [], merge = false, ...options } = {}) {
       const generator = await model.generator({ adapters, merge });
-      return yield* generator.text(prompt, options);
+      try {
+        return yield* generator.text(prompt, options);
+      } finally {
+        await generator.close();
+      }
     },
-    merge: (folder, adapters) => writeMerged(backend, base, folder, adapters),
+    merge: (folder, adapters, dtype) => writeMergedCheckpoint(backend, base, adapters, folder, dtype),
     close: () => backend.dispose(),
   };
   return model;

@@ -2,7 +2,7 @@
 import type { Inference } from "../generate/index.ts";
 import type { Backend, Executable } from "../runtime/index.ts";
 import { evaluationProgram, shapeOf, stepFeeds, type StepBatch } from "../train/index.ts";
-import type { HostTensor } from "../util/index.ts";
+import { LowrankError, type HostTensor } from "../util/index.ts";
 
 export interface LossReport {
   /** Mean of −log p over the labels, in nats. */
@@ -12,7 +12,7 @@ export interface LossReport {
   readonly tokens: number;
 }
 
-/** Measures the loss over batches; `onBatch` is told how many are done. */
+/** Measures the loss over batches; `onBatch` is told how many are done. Batches without a single label are `invalid-data`. */
 export const evaluateLoss = async (
   backend: Backend,
   { model, modules, feeds }: Inference,
@@ -34,5 +34,9 @@ export const evaluateLoss = async (
     onBatch(++done);
   }
   for (const executable of compiled.values()) await executable.dispose();
+  if (tokens === 0)
+    throw new LowrankError("invalid-data", "There is no token to measure the loss on.", {
+      fix: "Give data in which something is supervised.",
+    });
   return { loss: sum / tokens, perplexity: Math.exp(sum / tokens), tokens };
 };

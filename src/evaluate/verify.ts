@@ -156,14 +156,14 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
       (index) => theirs[place!.turned ? (index % columns) * rows + Math.floor(index / columns) : index],
     );
   }
-  return {
-    logits: {
-      base: await difference("logits_base", modulesOf({ find, aliases: model.aliases }), {}),
-      adapter: await difference("logits_adapter", adapted, { parameters: f32(stored.parameters) }),
-      merged: await difference("logits_merged", merged.modules(), merged.feeds),
-    },
-    gradients,
-    losses,
-    norms,
+  const untold = layout.slots.find(({ name }) => gradients[name] === undefined);
+  if (untold !== undefined)
+    throw new LowrankError("adapter-mismatch", `The reference has no gradient for "${untold.name}".`, { where: recorded.path });
+  const logits = {
+    base: await difference("logits_base", modulesOf({ find, aliases: model.aliases }), {}),
+    adapter: await difference("logits_adapter", adapted, { parameters: f32(stored.parameters) }),
+    merged: await difference("logits_merged", merged.modules(), merged.feeds),
   };
+  await merged.dispose();
+  return { logits, gradients, losses, norms };
 };

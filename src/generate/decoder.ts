@@ -95,6 +95,24 @@ const grow = async (backend: Backend, model: Model, from: Cache, capacity: numbe
 /** Compiled programs by size, shared by every sequence over one model. */
 export type Programs = Map<string, Promise<Executable>>;
 
+/** Frees compiled programs; those that failed to compile have nothing to free. */
+export const disposePrograms = async (programs: Programs): Promise<void> => {
+  for (const compiled of await Promise.allSettled(programs.values())) if (compiled.status === "fulfilled") await compiled.value.dispose();
+  programs.clear();
+};
+
+const checkIds = (ids: readonly number[], { vocabularySize }: Model): void => {
+  if (ids.length === 0)
+    throw new LowrankError("invalid-argument", "There are no tokens to append.", {
+      fix: "Start from at least one token, for example BOS.",
+    });
+  const wrong = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabularySize));
+  if (wrong !== undefined)
+    throw new LowrankError("invalid-argument", `The token ${wrong} is outside the model's vocabulary of ${vocabularySize}.`, {
+      fix: "Encode the text with the model's own tokenizer.",
+    });
+};
+
 /** Starts a sequence that will hold about `expected` tokens. */
 export const createDecoder = async (backend: Backend, inference: Inference, programs: Programs, expected: number): Promise<Decoder> => {
   const { model, feeds } = inference;
@@ -113,10 +131,7 @@ export const createDecoder = async (backend: Backend, inference: Inference, prog
       return length;
     },
     append: async (ids) => {
-      if (ids.length === 0)
-        throw new LowrankError("invalid-argument", "There are no tokens to append.", {
-          fix: "Start from at least one token, for example BOS.",
-        });
+      checkIds(ids, model);
       const T = ids.length === 1 ? 1 : bucketOf(ids.length);
       if (length + ids.length > model.maxPositions)
         throw new LowrankError(
@@ -149,7 +164,8 @@ export const createDecoder = async (backend: Backend, inference: Inference, prog
       return (logits as { data: Float32Array }).data;
     },
     rewind: (to) => {
-      if (to > length) throw new LowrankError("invalid-argument", `The sequence has ${length} tokens and cannot be rewound to ${to}.`);
+      if (!(Number.isInteger(to) && to >= 0 && to <= length))
+        throw new LowrankError("invalid-argument", `The sequence has ${length} tokens and cannot be rewound to ${to}.`);
       length = to;
     },
     dispose: async () => {

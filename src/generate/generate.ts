@@ -5,6 +5,8 @@ import type { Decoder } from "./decoder.ts";
 import { sampler, type SamplingOptions } from "./sampling.ts";
 import { stopMatcher } from "./stop.ts";
 
+export const defaultMaxTokens = 128;
+
 export interface GenerateOptions extends SamplingOptions {
   /** Tokens at most; default 128. */
   readonly maxTokens?: number;
@@ -21,13 +23,20 @@ export async function* generateTokens(
   decoder: Decoder,
   prompt: readonly number[],
   endIds: readonly number[],
-  { maxTokens = 128, signal, ...sampling }: GenerateOptions,
+  { maxTokens = defaultMaxTokens, signal, ...sampling }: GenerateOptions,
 ): AsyncGenerator<number, FinishReason> {
+  if (!(maxTokens >= 0))
+    throw new LowrankError("invalid-argument", `The value ${maxTokens} is not allowed.`, {
+      where: "maxTokens",
+      fix: "Give a number from 0 up.",
+    });
   const choose = sampler(sampling);
+  const isAborted = (): boolean => signal?.aborted === true;
+  if (isAborted()) return "aborted";
   const history = [...prompt];
   let logits = await decoder.append(prompt);
   for (let count = 0; count < maxTokens; count++) {
-    if (signal?.aborted === true) return "aborted";
+    if (isAborted()) return "aborted";
     const id = choose.next(logits, history);
     if (endIds.includes(id)) return "end";
     yield id;

@@ -1,6 +1,7 @@
 /** @file Floor 6: text from models. */
 export { createDecoder, type Decoder, type Programs } from "./decoder.ts";
 export { generateText, generateTokens, type FinishReason, type GenerateOptions } from "./generate.ts";
-export { adaptedInference, baseInference, mergedInference, mergedTensors, type Inference } from "./inference.ts";
+export { createGenerator, type Generator } from "./generator.ts";
+export { adaptedInference, baseInference, mergedInference, type Inference } from "./inference.ts";
 export { sampler, type Sampler, type SamplingOptions } from "./sampling.ts";
 export { stopMatcher, type StopMatcher } from "./stop.ts";

@@ -1,6 +1,6 @@
 /** @file A base made ready to generate: alone, with adapters beside it, or with adapters folded in. It knows nothing about tokens. */
 import { input, type Tensor } from "../graph/index.ts";
-import { adaptedModules, mergeModule, type ActiveAdapter, type WeightedAdapter } from "../lora/index.ts";
+import { adaptedModules, isWhole, mergedTensors, mixedTensors, type ActiveAdapter, type WeightedAdapter } from "../lora/index.ts";
 import { frozenModules, storedTensors, type Base, type Model } from "../models/index.ts";
 import { modulesOf, viewOf, type Modules } from "../nn/index.ts";
 import type { Backend, Resident } from "../runtime/index.ts";
@@ -11,65 +11,80 @@ export interface Inference {
   readonly model: Model;
   modules(): Modules;
   readonly feeds: Readonly<Record<string, Resident>>;
+  /** Frees what stays with the backend; programs that are fed from here cannot run afterwards. */
+  dispose(): Promise<void>;
 }
 
 /** The base alone. */
-export const baseInference = (base: Base): Inference => ({ model: base.model, modules: () => frozenModules(base), feeds: {} });
+export const baseInference = (base: Base): Inference => ({
+  model: base.model,
+  modules: () => frozenModules(base),
+  feeds: {},
+  dispose: () => Promise.resolve(),
+});
 
-/** The base with adapters beside it: h = xW + Σ weight·s·xAB. A and B stay with the backend. */
-export const adaptedInference = async (backend: Backend, base: Base, adapters: readonly WeightedAdapter[]): Promise<Inference> => {
+/** Uploads one tensor after the other; where one fails, those before it are freed. */
+const uploadAll = async (
+  backend: Backend,
+  tensors: Iterable<readonly [name: string, make: () => Promise<HostTensor>]>,
+): Promise<Pick<Inference, "feeds" | "dispose">> => {
   const feeds: Record<string, Resident> = {};
-  const nameOf = (index: number, slot: string): string => `adapter.${index}.${slot}`;
-  for (const [index, { adapter, parameters }] of adapters.entries())
-    for (const slot of adapter.layout.slots)
-      feeds[nameOf(index, slot.name)] = await backend.upload(f32(viewOf(parameters, slot).slice(), slot.shape));
-  const activate = ({ adapter, weight }: WeightedAdapter, index: number): ActiveAdapter => ({
-    adapter,
-    weight,
-    tensors: new Map(adapter.layout.slots.map(({ name, shape }) => [name, input(nameOf(index, name), shape)])),
-  });
-  return {
-    model: base.model,
-    modules: () => adaptedModules({ model: base.model, find: storedTensors(base), active: adapters.map(activate) }),
-    feeds,
+  const dispose = async (): Promise<void> => {
+    for (const resident of Object.values(feeds)) await backend.release(resident);
+  };
+  try {
+    for (const [name, make] of tensors) feeds[name] = await backend.upload(await make());
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return { feeds, dispose };
+};
+
+/** Finds tensors by name: those that are fed, and the base's where they are not. */
+const fedOver = (base: Base, feeds: Readonly<Record<string, Resident>>): ((name: string) => Tensor | undefined) => {
+  const stored = storedTensors(base);
+  const made = new Map<string, Tensor>();
+  return (name) => {
+    const resident = feeds[name];
+    if (resident === undefined) return stored(name);
+    const tensor = made.get(name) ?? input(name, resident.shape);
+    made.set(name, tensor);
+    return tensor;
   };
 };
 
-/** What the base becomes with the adapters folded in: each changed tensor by its name in the checkpoint, one at a time. */
-export async function* mergedTensors(
-  backend: Backend,
-  base: Base,
-  adapters: readonly WeightedAdapter[],
-): AsyncGenerator<[name: string, tensor: HostTensor]> {
-  const find = storedTensors(base);
-  for (const { module } of base.model.linears) {
-    const W = find(`${module}.weight`);
-    const merged = W && (await mergeModule(backend, module, W, adapters));
-    if (merged !== undefined) yield [`${module}.weight`, merged];
-  }
-  for (const { adapter, parameters } of adapters)
-    for (const slot of adapter.layout.slots)
-      if (slot.role === "weight" || slot.role === "bias") yield [slot.name, f32(viewOf(parameters, slot).slice(), slot.shape)];
-}
+/** The base with adapters beside it: h = xW + Σ weight·s·xAB. A and B stay with the backend. */
+export const adaptedInference = async (backend: Backend, base: Base, adapters: readonly WeightedAdapter[]): Promise<Inference> => {
+  const nameOf = (index: number, slot: string): string => `adapter.${index}.${slot}`;
+  const factors = adapters.flatMap(({ adapter, parameters }, index) =>
+    adapter.layout.slots
+      .filter((slot) => !isWhole(slot))
+      .map((slot) => [nameOf(index, slot.name), () => Promise.resolve(f32(viewOf(parameters, slot), slot.shape))] as const),
+  );
+  const { feeds, dispose } = await uploadAll(backend, [...factors, ...mixedTensors(base, adapters)]);
+  const activate = ({ adapter, weight }: WeightedAdapter, index: number): ActiveAdapter => ({
+    adapter,
+    weight,
+    tensors: new Map(
+      adapter.layout.slots.filter((slot) => !isWhole(slot)).map(({ name, shape }) => [name, input(nameOf(index, name), shape)]),
+    ),
+  });
+  return {
+    model: base.model,
+    modules: () => adaptedModules({ model: base.model, find: fedOver(base, feeds), active: adapters.map(activate) }),
+    feeds,
+    dispose,
+  };
+};
 
 /** The base with the adapters folded into its weights: as fast as the base alone; the changed weights stay with the backend. */
 export const mergedInference = async (backend: Backend, base: Base, adapters: readonly WeightedAdapter[]): Promise<Inference> => {
-  const feeds: Record<string, Resident> = {};
-  for await (const [name, tensor] of mergedTensors(backend, base, adapters)) feeds[name] = await backend.upload(tensor);
+  const { feeds, dispose } = await uploadAll(backend, mergedTensors(backend, base, adapters));
   return {
     model: base.model,
-    modules: () => {
-      const made = new Map<string, Tensor>();
-      const stored = storedTensors(base);
-      const find = (name: string): Tensor | undefined => {
-        const resident = feeds[name];
-        if (resident === undefined) return stored(name);
-        const tensor = made.get(name) ?? input(name, resident.shape);
-        made.set(name, tensor);
-        return tensor;
-      };
-      return modulesOf({ find, aliases: base.model.aliases });
-    },
+    modules: () => modulesOf({ find: fedOver(base, feeds), aliases: base.model.aliases }),
     feeds,
+    dispose,
   };
 };

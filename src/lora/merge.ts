@@ -1,9 +1,11 @@
-/** @file Folds adapters into the base's weights and out again, module by module on a backend. It knows nothing about files. */
+/** @file Folds adapters into the base's weights and out again, tensor by tensor on a backend. It knows nothing about files. */
 import { input, program, type Tensor } from "../graph/index.ts";
+import { storedTensors, type Base } from "../models/index.ts";
 import { viewOf, type ParameterSlot } from "../nn/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
 import type { StoredAdapter } from "./store.ts";
+import { mixedTensors } from "./whole.ts";
 
 /** An adapter with the strength at which it is folded in. */
 export interface WeightedAdapter extends StoredAdapter {
@@ -19,15 +21,10 @@ interface Folding {
  * W′ of one module from W (out, in), or back. Adapters are folded in one after another and out in the opposite order.
  * Undefined where no adapter targets the module.
  */
-const foldModule = async (
-  backend: Backend,
-  module: string,
-  W: Tensor,
-  feeds: Readonly<Record<string, Feed>>,
-  { adapters, direction }: Folding,
-) => {
-  const fed: Record<string, Feed> = { ...feeds };
-  let folded = W;
+const foldModule = async (backend: Backend, module: string, W: Tensor | HostTensor, { adapters, direction }: Folding) => {
+  const feeds: Record<string, Feed> = "data" in W ? { W } : {};
+  const given = "data" in W ? input("W", W.shape) : W;
+  let folded = given;
   for (const [index, { adapter, parameters, weight }] of (direction === "merge" ? adapters : adapters.toReversed()).entries()) {
     const target = adapter.targets.get(module);
     if (target === undefined) continue;
@@ -35,15 +32,15 @@ const foldModule = async (
     const tensors = new Map(
       adapter.variant.parameters(target).map(({ name, shape }) => {
         const key = `${name}.${index}`;
-        fed[key] = f32(viewOf(parameters, slots.get(`${module}.${name}`)!), shape);
+        feeds[key] = f32(viewOf(parameters, slots.get(`${module}.${name}`)!), shape);
         return [name, input(key, shape)];
       }),
     );
     folded = adapter.variant[direction]({ ...target, scaling: target.scaling * weight }, (name) => tensors.get(name)!, folded);
   }
-  if (folded === W) return undefined;
+  if (folded === given) return undefined;
   const executable = await backend.compile(program({ folded }));
-  const { folded: result } = await executable.run(fed);
+  const { folded: result } = await executable.run(feeds);
   await executable.dispose();
   return result as HostTensor;
 };
@@ -52,9 +49,9 @@ const foldModule = async (
 export const mergeModule = (
   backend: Backend,
   module: string,
-  W: Tensor,
+  W: Tensor | HostTensor,
   adapters: readonly WeightedAdapter[],
-): Promise<HostTensor | undefined> => foldModule(backend, module, W, {}, { adapters, direction: "merge" });
+): Promise<HostTensor | undefined> => foldModule(backend, module, W, { adapters, direction: "merge" });
 
 /** The base's weight of a module from a merged one: the inverse of `mergeModule`. */
 export const unmergeModule = (
@@ -62,5 +59,26 @@ export const unmergeModule = (
   module: string,
   merged: HostTensor,
   adapters: readonly WeightedAdapter[],
-): Promise<HostTensor | undefined> =>
-  foldModule(backend, module, input("merged", merged.shape), { merged }, { adapters, direction: "unmerge" });
+): Promise<HostTensor | undefined> => foldModule(backend, module, merged, { adapters, direction: "unmerge" });
+
+/**
+ * How to make each tensor that the adapters change, by its name in the checkpoint; nothing is computed before it is asked for.
+ * A tied head that an adapter changes becomes a tensor of its own.
+ */
+export const mergedTensors = (
+  backend: Backend,
+  base: Base,
+  adapters: readonly WeightedAdapter[],
+): Map<string, () => Promise<HostTensor>> => {
+  const find = storedTensors(base);
+  const changed = mixedTensors(base, adapters);
+  for (const { module } of base.model.linears) {
+    if (!adapters.some(({ adapter }) => adapter.targets.has(module))) continue;
+    const name = `${module}.weight`;
+    // One adapter may train whole what another one updates.
+    const mixed = changed.get(name);
+    const stored = find(name) ?? find(base.model.aliases[name])!;
+    changed.set(name, async () => (await mergeModule(backend, module, (await mixed?.()) ?? stored, adapters))!);
+  }
+  return changed;
+};
