@@ -1,0 +1,50 @@
+/** @file A backend that counts what it holds, so that tests see what was not freed. */
+import type { Backend, Resident } from "../src/runtime/index.ts";
+
+export interface Held {
+  /** Uploaded and not released. */
+  readonly residents: number;
+  /** Compiled and not disposed. */
+  readonly programs: number;
+}
+
+export interface CountingBackend extends Backend {
+  held(): Held;
+  /** Uploads and compilations so far. */
+  made(): Held;
+}
+
+/** Wraps a backend; outputs that runs keep are not counted. */
+export const countingBackend = (backend: Backend): CountingBackend => {
+  const residents = new Set<number>();
+  let [uploads, compiled, open] = [0, 0, 0];
+  return {
+    ...backend,
+    upload: async (tensor): Promise<Resident> => {
+      const resident = await backend.upload(tensor);
+      residents.add(resident.id);
+      uploads++;
+      return resident;
+    },
+    release: async (resident) => {
+      await backend.release(resident);
+      residents.delete(resident.id);
+    },
+    compile: async (graph) => {
+      const executable = await backend.compile(graph);
+      compiled++;
+      open++;
+      let closed = false;
+      return {
+        run: executable.run,
+        dispose: async () => {
+          if (!closed) open--;
+          closed = true;
+          await executable.dispose();
+        },
+      };
+    },
+    held: () => ({ residents: residents.size, programs: open }),
+    made: () => ({ residents: uploads, programs: compiled }),
+  };
+};
