@@ -3,7 +3,7 @@ import { z } from "zod";
 import { defineCommand } from "../schema.ts";
 import { dataOptions, machineOptions } from "./train-options.ts";
 
-const { data, format, loss, seqLength, stream, holdOut, evalLimit } = dataOptions;
+const { data, format, fields, chatTemplate, loss, seqLength, stream, holdOut, evalLimit } = dataOptions;
 
 const options = z.object({
   model: z.string().describe("folder in Hugging Face's layout, or a name on its hub").meta({ placeholder: "model" }),
@@ -18,6 +18,8 @@ const options = z.object({
   holdOut: holdOut.describe("measure on this share of the data's end only; 0: on all of it"),
   evalLimit,
   format,
+  fields,
+  chatTemplate,
   loss,
   seqLength,
   stream,

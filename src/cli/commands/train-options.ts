@@ -25,6 +25,16 @@ export const dataOptions = {
     .default("auto")
     .describe("form of the rows")
     .meta(data),
+  fields: z
+    .array(z.string().regex(/^[^=]+=[^=]+$/, "a field is given as field=column"))
+    .default([])
+    .describe("columns that stand for a form's fields, such as prompt=question")
+    .meta({ ...data, placeholder: "field=column" }),
+  chatTemplate: z
+    .string()
+    .optional()
+    .describe("file with a chat template in place of the model's")
+    .meta({ ...data, placeholder: "file" }),
   loss: z
     .enum(["auto", "completion", "all"])
     .default("auto")

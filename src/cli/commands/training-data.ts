@@ -1,8 +1,9 @@
 /** @file Loads what `--data` and `--eval-data` name, as the data options say, and shows what came of it. It knows nothing about training. */
+import { readFile } from "node:fs/promises";
 import type { z } from "zod";
 import { loadDataset, loadTextStream, previewExample, supervisedCount, type Dataset, type DatasetReport } from "../../data/index.ts";
 import type { Tokenizer } from "../../formats/index.ts";
-import { LowrankError } from "../../util/index.ts";
+import { LowrankError, messageOf } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { formatCount, formatPercent } from "../ui/format.ts";
 import { formatPreview } from "../ui/preview.ts";
@@ -15,14 +16,29 @@ export interface TrainingData {
   readonly heldOut: Dataset | undefined;
 }
 
-const load = (path: string, { format, loss, seqLength }: DataOptions, tokenizer: Tokenizer): Promise<Dataset> =>
-  loadDataset({
+const readText = (path: string): Promise<string> =>
+  readFile(path, "utf8").catch((error: unknown) => {
+    throw new LowrankError("not-found", `The file cannot be read: ${messageOf(error)}.`, {
+      where: path,
+      fix: "Check the path.",
+      cause: error,
+    });
+  });
+
+const fieldsOf = ({ fields }: DataOptions): Record<string, string> => Object.fromEntries(fields.map((pair) => pair.split("=")));
+
+const load = async (path: string, options: DataOptions, tokenizer: Tokenizer): Promise<Dataset> => {
+  const { format, loss, seqLength, chatTemplate } = options;
+  return loadDataset({
     path,
     tokenizer,
     maxLength: seqLength,
+    fields: fieldsOf(options),
     ...(format !== "auto" && { format }),
     ...(loss !== "auto" && { loss }),
+    ...(chatTemplate !== undefined && { template: await readText(chatTemplate) }),
   });
+};
 
 /** Some of the examples, with the report's figures for them. */
 const part = ({ examples, report }: Dataset, start: number, end: number): Dataset => {
@@ -37,11 +53,18 @@ const part = ({ examples, report }: Dataset, start: number, end: number): Datase
 
 const loadBoth = async (options: DataOptions, tokenizer: Tokenizer): Promise<TrainingData> => {
   const { data: path, evalData, holdOut, stream, seqLength: blockLength } = options;
+  const fields = fieldsOf(options);
   if (stream) {
-    const { train, heldOut } = await loadTextStream({ path, tokenizer, blockLength, holdOut: evalData === undefined ? holdOut : 0 });
+    const { train, heldOut } = await loadTextStream({
+      path,
+      tokenizer,
+      blockLength,
+      fields,
+      holdOut: evalData === undefined ? holdOut : 0,
+    });
     return {
       data: train,
-      heldOut: evalData === undefined ? heldOut : (await loadTextStream({ path: evalData, tokenizer, blockLength })).train,
+      heldOut: evalData === undefined ? heldOut : (await loadTextStream({ path: evalData, tokenizer, blockLength, fields })).train,
     };
   }
   const data = await load(path, options, tokenizer);
