@@ -5,7 +5,7 @@ import { ourName, readSafetensorsHeader, readTensor, readTensorF32 } from "../fo
 import { input, program } from "../graph/index.ts";
 import { mergedInference } from "../generate/inference.ts";
 import { adaptedModules, loadAdapter, slotTensors, type StoredAdapter } from "../lora/index.ts";
-import { openBase, storedTensors, type Base } from "../models/index.ts";
+import { logitsOf, openBase, storedTensors, type Base } from "../models/index.ts";
 import { modulesOf, viewOf, type Modules } from "../nn/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
 import { adamw } from "../train/optim/adamw.ts";
@@ -47,10 +47,10 @@ const batchOf = (ids: Int32Array, mask: Int32Array, labels: Int32Array, [rows, l
   labels: Int32Array.from(labels, (_, index) => (index % length === length - 1 ? -100 : labels[index + 1])),
 });
 
-const logitsOf = async (backend: Backend, base: Base, modules: Modules, batch: StepBatch, feeds: Readonly<Record<string, Feed>>) => {
+const computedLogits = async (backend: Backend, base: Base, modules: Modules, batch: StepBatch, feeds: Readonly<Record<string, Feed>>) => {
   const { model } = base;
   const hidden = hiddenStates(model, modules, { B: batch.rows, T: batch.length }, false);
-  const executable = await backend.compile(program({ logits: modules.linear(model.head, hidden) }));
+  const executable = await backend.compile(program({ logits: logitsOf(model, modules, hidden) }));
   const { ids, positions, segments } = stepFeeds(batch, shapeOf(batch));
   const { logits } = await executable.run({ ids, positions, segments, ...feeds });
   await executable.dispose();
@@ -136,7 +136,7 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
   const adapted = adaptedModules({ model, find, active: [{ adapter: stored.adapter, tensors, weight: 1 }] });
   const merged = await mergedInference(backend, base, [{ ...stored, weight: 1 }]);
   const difference = async (name: string, modules: Modules, feeds: Readonly<Record<string, Feed>>): Promise<number> =>
-    largestDifference(await logitsOf(backend, base, modules, batch, feeds), await floats(name), mask);
+    largestDifference(await computedLogits(backend, base, modules, batch, feeds), await floats(name), mask);
 
   const { losses, norms, first } = await trainAsRecorded(backend, base, stored, batch, golden);
   const gradients: Record<string, number> = {};

@@ -1,6 +1,6 @@
 /** @file Runs a model token by token over a key/value cache: token ids in, logits out. It knows nothing about text, sampling or adapters. */
 import { cast, gather, input, program, type Graph, type Tensor } from "../graph/index.ts";
-import type { Model } from "../models/index.ts";
+import { logitsOf, type Model } from "../models/index.ts";
 import { cachedAttention } from "../nn/index.ts";
 import type { Backend, Executable, Feed, Resident } from "../runtime/index.ts";
 import { f32, i32, LowrankError, sizeOf } from "../util/index.ts";
@@ -23,14 +23,15 @@ const smallestBucket = 16;
 /** The smallest power of two that holds `count`: few sizes, so few programs. */
 export const bucketOf = (count: number): number => 2 ** Math.ceil(Math.log2(Math.max(count, smallestBucket)));
 
-// Inputs ids and positions (1, T), bias (1, 1, T, P + T), last (1); key.l and value.l (1, K, P, D); outputs logits (1, V) and the new rows.
+// Inputs ids and positions (1, T), bias.w (1, 1, T, P + T), last (1); key.l and value.l (1, K, P, D); outputs logits (1, V) and the new rows.
 const decodeProgram = ({ model, modules }: Inference, T: number, P: number): Graph => {
   const { heads: K, headSize } = model.cache;
   const outputs: Record<string, Tensor> = {};
+  const biases = new Map(model.windows.map((window) => [window, input(`bias.${window}`, [1, 1, T, P + T])]));
   const attention = cachedAttention({
     positions: cast(input("positions", [1, T], "i32"), "i64"),
-    maxPositions: P + T,
-    bias: input("bias", [1, 1, T, P + T]),
+    maxPositions: Math.min(P + T, model.maxPositions),
+    bias: (window) => biases.get(window)!,
     past: (layer) => {
       if (P === 0) return undefined;
       return { key: input(`past_key.${layer}`, [1, K, P, headSize]), value: input(`past_value.${layer}`, [1, K, P, headSize]) };
@@ -43,15 +44,16 @@ const decodeProgram = ({ model, modules }: Inference, T: number, P: number): Gra
   const used = modules();
   const hidden = model.forward(used, { ids: input("ids", [1, T], "i32"), attention, recompute: false }); // (T, D)
   const lastRow = gather(hidden, input("last", [1], "i32")); // (1, D)
-  return program({ logits: used.linear(model.head, lastRow), ...outputs });
+  return program({ logits: logitsOf(model, used, lastRow), ...outputs });
 };
 
-/** What query i sees: the cached tokens, and of the new ones itself and those before it. */
-const biasOf = (length: number, T: number, P: number): Float32Array =>
+/** What query i sees through a window: of the cached tokens and the new ones itself and those before it. */
+const biasOf = (window: number, length: number, T: number, P: number): Float32Array =>
   Float32Array.from({ length: T * (P + T) }, (_, index) => {
     const query = Math.floor(index / (P + T));
     const key = index % (P + T);
-    return key < P ? (key < length ? 0 : masked) : key - P <= query ? 0 : masked;
+    const distance = length + query - (key < P ? key : length + key - P);
+    return (key < P ? key < length : distance >= 0) && distance < window ? 0 : masked;
   });
 
 interface Cache {
@@ -150,9 +152,9 @@ export const createDecoder = async (backend: Backend, inference: Inference, prog
         ...(P === 0 ? {} : cache.residents),
         ids: i32(padded, [1, T]),
         positions: i32(positions, [1, T]),
-        bias: f32(biasOf(length, T, P), [1, 1, T, P + T]),
         last: i32([ids.length - 1]),
       };
+      for (const window of model.windows) all[`bias.${window}`] = f32(biasOf(window, length, T, P), [1, 1, T, P + T]);
       const store = Object.entries(cache.residents).map(([name, into]) => ({
         output: name.replace("past_", ""),
         into,

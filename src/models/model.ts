@@ -43,15 +43,25 @@ export interface Model {
   readonly layers: number;
   /** Shape of the key/value cache of each layer. */
   readonly cache: { readonly heads: number; readonly headSize: number };
+  /** How many keys queries see, one entry for each kind of layer; Infinity where all before them. */
+  readonly windows: readonly number[];
   readonly parameters: readonly ParameterSpec[];
   readonly linears: readonly LinearSpec[];
   /** Parameters that are another one's by another name (a tied head). */
   readonly aliases: Readonly<Record<string, string>>;
   /** The module that turns hidden states into logits. */
   readonly head: string;
+  /** What becomes of the head's output, elementwise; default nothing. */
+  readonly finish?: (logits: Tensor) => Tensor;
   /** Final hidden states, normalised: (B·T, D). */
   forward(modules: Modules, options: ForwardOptions): Tensor;
 }
+
+/** Logits (N, V) of final hidden states (N, D). */
+export const logitsOf = ({ head, finish }: Pick<Model, "head" | "finish">, modules: Modules, hidden: Tensor): Tensor => {
+  const logits = modules.linear(head, hidden);
+  return finish === undefined ? logits : finish(logits);
+};
 
 /** Reads a configuration into a model; `where` names the file in errors. */
 export type Family = (config: Readonly<Record<string, unknown>>, where: string) => Model;

@@ -1,9 +1,15 @@
 /** @file Attention of grouped queries, in training and with a cache: the contract that models call, and its two forms. It knows nothing about projections. */
 import { add, concat, matmul, multiply, reshape, slice, softmax, subtract, sum, withGradient, type Tensor } from "../graph/index.ts";
+import { firstKey } from "./mask.ts";
+import { softcap, softcapSlope } from "./softcap.ts";
 
 export interface AttendOptions {
   /** Factor on q·kᵀ. */
   readonly scale: number;
+  /** A query sees this many keys, its own the last; default all before it. */
+  readonly window?: number;
+  /** The scaled scores are squeezed into ±cap; default not. */
+  readonly cap?: number;
 }
 
 /** How the layers of one program attend; made once for a program and handed to the model's forward pass. */
@@ -19,17 +25,19 @@ export interface Attention {
 const last = 3;
 
 // One block of queries against all keys that it may see; the softmax is kept for the backward pass.
-const attendBlock = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scale: number): Tensor => {
+const attendBlock = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor, { scale, cap }: AttendOptions): Tensor => {
   const [B, K, rows, D] = q.shape; // q (B, K, G·T, D), k and v (B, K, S, D), bias (B, 1, T, S)
   const [, , T, S] = bias.shape;
   const G = rows / T;
-  const scores = reshape(matmul(q, k, { transposeB: true, alpha: scale }), [B, K * G, T, S]);
-  const p = reshape(softmax(add(scores, bias)), [B, K, rows, S]);
+  const raw = matmul(q, k, { transposeB: true, alpha: scale }); // (B, K, G·T, S)
+  const scores = cap === undefined ? raw : softcap(raw, cap);
+  const p = reshape(softmax(add(reshape(scores, [B, K * G, T, S]), bias)), [B, K, rows, S]);
   const o = matmul(p, v); // (B, K, G·T, D)
   // dS = P∘(dP − rowsum(dO∘O)) [Dao et al. 2022, eq. 4]: the row sums come from O, not from the larger P.
-  return withGradient(o, [q, k, v], [p, o], (dy, [query, key, value], [weights, output]) => {
+  return withGradient(o, [q, k, v], cap === undefined ? [p, o] : [p, o, scores], (dy, [query, key, value], [weights, output, capped]) => {
     const inner = sum(multiply(dy, output), [last]); // (B, K, G·T, 1)
-    const ds = multiply(weights, subtract(matmul(dy, value, { transposeB: true }), inner)); // (B, K, G·T, S)
+    const uncapped = multiply(weights, subtract(matmul(dy, value, { transposeB: true }), inner)); // (B, K, G·T, S)
+    const ds = cap === undefined ? uncapped : multiply(uncapped, softcapSlope(capped, cap));
     return [
       reshape(matmul(ds, key, { alpha: scale }), [B, K, rows, D]),
       matmul(ds, query, { transposeA: true, alpha: scale }),
@@ -42,33 +50,36 @@ export interface TrainingAttentionOptions {
   /** (B, T) int64. */
   readonly positions: Tensor;
   readonly maxPositions: number;
-  /** Additive mask for queries `start … end − 1` and keys `0 … end − 1`: (B, 1, end − start, end). */
-  readonly bias: (start: number, end: number) => Tensor;
+  /** Additive mask for queries `start … end − 1` and keys `firstKey(start, window) … end − 1`: (B, 1, queries, keys). */
+  readonly bias: (start: number, end: number, window: number) => Tensor;
   /** Queries per block; what lies above the diagonal of a block's square is computed and masked, what lies beyond it is not computed. */
   readonly block: number;
 }
 
 /** Attention over whole sequences, in blocks of queries. */
 export const trainingAttention = ({ positions, maxPositions, bias, block }: TrainingAttentionOptions): Attention => {
-  const biases = new Map<number, Tensor>();
-  const biasOf = (start: number, end: number): Tensor => {
-    const tensor = biases.get(start) ?? bias(start, end);
-    biases.set(start, tensor);
+  const biases = new Map<string, Tensor>();
+  const biasOf = (start: number, end: number, window: number): Tensor => {
+    const key = `${start} ${window}`;
+    const tensor = biases.get(key) ?? bias(start, end, window);
+    biases.set(key, tensor);
     return tensor;
   };
   return {
     positions,
     maxPositions,
-    attend: (_, q, k, v, { scale }) => {
+    attend: (_, q, k, v, options) => {
       const [B, H, T, D] = q.shape;
+      const window = options.window === undefined || options.window >= T ? Infinity : options.window;
       const K = k.shape[1];
       const G = H / K;
       const grouped = reshape(q, [B * K, G, T, D]);
       const outputs: Tensor[] = [];
       for (let start = 0; start < T; start += block) {
         const end = Math.min(start + block, T);
+        const first = firstKey(start, window);
         const rows = reshape(slice(grouped, 2, start, end), [B, K, G * (end - start), D]);
-        const o = attendBlock(rows, slice(k, 2, 0, end), slice(v, 2, 0, end), biasOf(start, end), scale);
+        const o = attendBlock(rows, slice(k, 2, first, end), slice(v, 2, first, end), biasOf(start, end, window), options);
         outputs.push(reshape(o, [B, H, end - start, D]));
       }
       return concat(outputs, 2); // (B, H, T, D)
@@ -80,8 +91,8 @@ export interface CachedAttentionOptions {
   /** (B, T) int64. */
   readonly positions: Tensor;
   readonly maxPositions: number;
-  /** Additive mask over past and present keys: (B, 1, T, P + T). */
-  readonly bias: Tensor;
+  /** Additive mask over past and present keys, seen through a window: (B, 1, T, P + T). */
+  readonly bias: (window: number) => Tensor;
   /** Cached keys and values of a layer, (B, K, P, D) each; undefined where nothing is cached yet. */
   readonly past: (layer: number) => { readonly key: Tensor; readonly value: Tensor } | undefined;
   /** Called with the present keys and values of a layer, (B, K, T, D) each, for the cache. */
@@ -92,16 +103,17 @@ export interface CachedAttentionOptions {
 export const cachedAttention = ({ positions, maxPositions, bias, past, present }: CachedAttentionOptions): Attention => ({
   positions,
   maxPositions,
-  attend: (layer, q, k, v, { scale }) => {
+  attend: (layer, q, k, v, { scale, window = Infinity, cap }) => {
     present(layer, k, v);
     const [B, H, T, D] = q.shape;
     const K = k.shape[1];
     const rows = reshape(q, [B, K, (H / K) * T, D]);
     const cached = past(layer);
     const score = (keys: Tensor): Tensor => matmul(rows, keys, { transposeB: true, alpha: scale }); // (B, K, G·T, S)
-    const scores = cached === undefined ? score(k) : concat([score(cached.key), score(k)], last);
-    const S = scores.shape[last];
-    const p = reshape(softmax(add(reshape(scores, [B, H, T, S]), bias)), [B, K, (H / K) * T, S]);
+    const raw = cached === undefined ? score(k) : concat([score(cached.key), score(k)], last);
+    const S = raw.shape[last];
+    const scores = reshape(cap === undefined ? raw : softcap(raw, cap), [B, H, T, S]);
+    const p = reshape(softmax(add(scores, bias(window))), [B, K, (H / K) * T, S]);
     const now = matmul(slice(p, last, S - T, S), v); // (B, K, G·T, D)
     const o = cached === undefined ? now : add(matmul(slice(p, last, 0, S - T), cached.value), now);
     return reshape(o, [B, H, T, D]);

@@ -1,9 +1,11 @@
 /** @file Floor 3: functions from graph tensors to graph tensors. */
+export { activations, type Activation } from "./activation.ts";
 export { cachedAttention, trainingAttention, type Attention, type AttendOptions } from "./attention.ts";
 export { layoutOf, viewOf, type ParameterLayout, type ParameterRole, type ParameterSlot } from "./layout.ts";
 export { chunkedLoss, crossEntropy, linearCrossEntropy } from "./loss.ts";
 export { documentMask } from "./mask.ts";
-export { gatedMlp } from "./mlp.ts";
+export { fusedGatedMlp, gatedMlp } from "./mlp.ts";
 export { modulesOf, type Modules } from "./modules.ts";
 export { recomputed } from "./recompute.ts";
-export { ropeFrequencies, ropeTables, type RopeSettings } from "./rope.ts";
+export { ropeTables, ropeWith, turn, type Rope, type RopeSettings, type RopeTables } from "./rope.ts";
+export { softcap } from "./softcap.ts";

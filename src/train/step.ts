@@ -1,7 +1,7 @@
 /** @file The program of a training step: token ids and one flat vector in, the loss sum, the token count and one flat gradient out. */
 import { cast, concat, gradients, input, program, reshape, total, type Graph, type Tensor } from "../graph/index.ts";
 import { pooledDropout } from "../lora/index.ts";
-import type { Model } from "../models/index.ts";
+import { logitsOf, type Model } from "../models/index.ts";
 import { chunkedLoss, crossEntropy, documentMask, linearCrossEntropy, trainingAttention, type Modules } from "../nn/index.ts";
 import type { Find, Trainable } from "./trainable.ts";
 import { trainedTensors } from "./trainable.ts";
@@ -46,7 +46,7 @@ export const hiddenStates = (model: Model, modules: Modules, { B, T }: Pick<Step
   const attention = trainingAttention({
     positions,
     maxPositions: T,
-    bias: (start, end) => documentMask(segments, start, end),
+    bias: (start, end, window) => documentMask(segments, start, end, window),
     block: T < blocksFrom ? T : blockSize,
   });
   return model.forward(modules, { ids, attention, recompute });
@@ -63,14 +63,14 @@ interface LossParts {
 const lossOf = ({ model, shape, modules, recompute, differentiable }: LossParts): { loss: Tensor; tokens: Tensor } => {
   const hidden = hiddenStates(model, modules, shape, recompute);
   const weights = input("weights", [shape.L]);
-  const headWeight = modules.plainWeight(model.head);
+  const headWeight = model.finish === undefined ? modules.plainWeight(model.head) : undefined;
   const loss = chunkedLoss({
     hidden,
     rows: input("rows", [shape.L], "i32"),
     labels: input("labels", [shape.L], "i32"),
     weights,
     crossEntropy: (h, labels) =>
-      headWeight === undefined ? crossEntropy(modules.linear(model.head, h), labels) : linearCrossEntropy(h, headWeight, labels),
+      headWeight === undefined ? crossEntropy(logitsOf(model, modules, h), labels) : linearCrossEntropy(h, headWeight, labels),
     trainable: modules.trainable,
     chunk: chunkOf(model.vocabularySize),
     differentiable,
