@@ -1,9 +1,31 @@
 /** @file Finds the family of a configuration by its `model_type`. Adding a family is its file and one line here. */
 import { LowrankError } from "../util/index.ts";
+import { gemma } from "./gemma.ts";
+import { gemma2 } from "./gemma2.ts";
+import { gemma3 } from "./gemma3.ts";
+import { granite } from "./granite.ts";
 import { llama } from "./llama.ts";
+import { mistral } from "./mistral.ts";
 import type { Family, Model } from "./model.ts";
+import { olmo2 } from "./olmo2.ts";
+import { phi3 } from "./phi3.ts";
+import { qwen2 } from "./qwen2.ts";
+import { qwen3 } from "./qwen3.ts";
+import { smollm3 } from "./smollm3.ts";
 
-const families: Readonly<Record<string, Family>> = { llama };
+const families: Readonly<Record<string, Family>> = {
+  gemma,
+  gemma2,
+  gemma3_text: gemma3,
+  granite,
+  llama,
+  mistral,
+  olmo2,
+  phi3,
+  qwen2,
+  qwen3,
+  smollm3,
+};
 
 /** The model that a configuration describes; throws `unsupported` with the name of an unknown family. */
 export const modelOf = (config: Readonly<Record<string, unknown>>, where: string): Model => {

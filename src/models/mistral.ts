@@ -1,0 +1,18 @@
+/** @file The Mistral family: Llama with one sliding window in every layer, and no biases. */
+import { decoderRope, optional, readDecoder, requireValue } from "./decoder-config.ts";
+import { decoderModel } from "./decoder.ts";
+import type { Family } from "./model.ts";
+
+export const mistral: Family = (config, where) => {
+  requireValue(config, "layer_types", null, where);
+  const decoder = readDecoder("mistral", config, where, { keyValueHeads: 8, maxPositions: 131_072 });
+  const rope = decoderRope(decoder, where);
+  // Null says that there is no window, as later releases do; a missing key stands for the first release's.
+  const window = optional(config, "sliding_window", 4096, where);
+  return decoderModel({
+    ...decoder,
+    biases: { qkv: false, output: false, mlp: false },
+    rope: () => rope,
+    window: () => window ?? Infinity,
+  });
+};

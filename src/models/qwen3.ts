@@ -1,0 +1,23 @@
+/** @file The Qwen 3 family: Llama with a norm on each head's queries and keys. */
+import { configReader } from "../formats/index.ts";
+import { decoderRope, readDecoder, slidingLayers, windowsOf } from "./decoder-config.ts";
+import { decoderModel } from "./decoder.ts";
+import type { Family } from "./model.ts";
+
+export const qwen3: Family = (config, where) => {
+  const read = configReader(config, where);
+  const decoder = readDecoder("qwen3", config, where, { headSize: 128, keyValueHeads: 32, maxPositions: 32_768 });
+  const rope = decoderRope(decoder, where);
+  const slides = read.boolean("use_sliding_window", false);
+  const from = read.integer("max_window_layers", 28);
+  return decoderModel({
+    ...decoder,
+    queryKeyNorm: "head",
+    rope: () => rope,
+    window: windowsOf(
+      read,
+      slidingLayers(config, where, decoder.layers, (layer) => slides && layer >= from),
+      4096,
+    ),
+  });
+};
