@@ -1,6 +1,6 @@
 /** @file A base made ready to generate: alone, with adapters beside it, or with adapters folded in. It knows nothing about tokens. */
 import { input, type Tensor } from "../graph/index.ts";
-import { adaptedModules, isWhole, mergedTensors, mixedTensors, type ActiveAdapter, type WeightedAdapter } from "../lora/index.ts";
+import { adaptedModules, findBase, isWhole, mergedTensors, mixedTensors, type ActiveAdapter, type WeightedAdapter } from "../lora/index.ts";
 import { frozenModules, storedTensors, type Base, type Model } from "../models/index.ts";
 import { modulesOf, viewOf, type Modules } from "../nn/index.ts";
 import type { Backend, Resident } from "../runtime/index.ts";
@@ -47,7 +47,7 @@ const fedOver = (base: Base, feeds: Readonly<Record<string, Resident>>): ((name:
   const made = new Map<string, Tensor>();
   return (name) => {
     const resident = feeds[name];
-    if (resident === undefined) return stored(name);
+    if (resident === undefined) return findBase(base.model, stored, name);
     const tensor = made.get(name) ?? input(name, resident.shape);
     made.set(name, tensor);
     return tensor;
@@ -83,7 +83,7 @@ export const mergedInference = async (backend: Backend, base: Base, adapters: re
   const { feeds, dispose } = await uploadAll(backend, mergedTensors(backend, base, adapters));
   return {
     model: base.model,
-    modules: () => modulesOf({ find: fedOver(base, feeds), aliases: base.model.aliases }),
+    modules: () => modulesOf({ find: fedOver(base, feeds) }),
     feeds,
     dispose,
   };

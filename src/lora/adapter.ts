@@ -93,10 +93,14 @@ export interface AdaptedModulesOptions {
   readonly dropout?: Dropout;
 }
 
+/** The base's tensor by any of its names. A tied head stays what it was where an adapter trains the embedding whole, as in PEFT. */
+export const findBase = ({ aliases }: Model, find: (name: string) => Tensor | undefined, name: string): Tensor | undefined =>
+  find(name) ?? (Object.hasOwn(aliases, name) ? find(aliases[name]) : undefined);
+
 /** The base's modules with adapters beside them: h = base(x) + Σ weight·adapter(x). */
 export const adaptedModules = ({ model, find, active, trainable = [], dropout }: AdaptedModulesOptions): Modules => {
   const whole = new Map(active.flatMap(({ tensors }) => [...tensors].filter(([name]) => !/\.lora_[AB]$/.test(name))));
-  const base = modulesOf({ find: (name) => whole.get(name) ?? find(name), aliases: model.aliases, trainable });
+  const base = modulesOf({ find: (name) => whole.get(name) ?? findBase(model, find, name), trainable });
   const linears = new Map<string, LinearSpec>(model.linears.map((linear) => [linear.module, linear]));
   return {
     ...base,

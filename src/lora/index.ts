@@ -1,5 +1,5 @@
 /** @file Floor 5: low-rank adapters. */
-export { adaptedModules, initialParameters, planAdapter, slotTensors, type ActiveAdapter, type Adapter } from "./adapter.ts";
+export { adaptedModules, findBase, initialParameters, planAdapter, slotTensors, type ActiveAdapter, type Adapter } from "./adapter.ts";
 export { loraConfig, readLoraConfig, writeLoraConfig, type InitName, type LoraConfig } from "./config.ts";
 export { dropoutInput, dropoutPool, poolSize, pooledDropout, type Dropout } from "./dropout.ts";
 export { LoRALayer, scalingOf } from "./lora.ts";

@@ -1,9 +1,10 @@
 /** @file Folds adapters into the base's weights and out again, tensor by tensor on a backend. It knows nothing about files. */
 import { input, program, type Tensor } from "../graph/index.ts";
-import { storedTensors, type Base } from "../models/index.ts";
+import { storedTensors, storedValues, type Base } from "../models/index.ts";
 import { viewOf, type ParameterSlot } from "../nn/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
+import { findBase } from "./adapter.ts";
 import type { StoredAdapter } from "./store.ts";
 import { mixedTensors } from "./whole.ts";
 
@@ -63,7 +64,7 @@ export const unmergeModule = (
 
 /**
  * How to make each tensor that the adapters change, by its name in the checkpoint; nothing is computed before it is asked for.
- * A tied head that an adapter changes becomes a tensor of its own.
+ * A tied head becomes a tensor of its own where an adapter changes it or its embedding.
  */
 export const mergedTensors = (
   backend: Backend,
@@ -77,8 +78,12 @@ export const mergedTensors = (
     const name = `${module}.weight`;
     // One adapter may train whole what another one updates.
     const mixed = changed.get(name);
-    const stored = find(name) ?? find(base.model.aliases[name])!;
+    const stored = findBase(base.model, find, name)!;
     changed.set(name, async () => (await mergeModule(backend, module, (await mixed?.()) ?? stored, adapters))!);
+  }
+  for (const [name, source] of Object.entries(base.model.aliases)) {
+    const { shape } = base.weights.get(source)!;
+    if (changed.has(source) && !changed.has(name)) changed.set(name, async () => f32(await storedValues(base, source), shape));
   }
   return changed;
 };
