@@ -29,9 +29,12 @@ export const randomCheckpoint = async (name: string, config: Readonly<Record<str
   } catch {
     // Missing or damaged: it is written below.
   }
-  const tensors = parameters.map(
-    (parameter): TensorSource => ({ name: parameter.name, dtype: "f32", shape: parameter.shape, chunks: () => chunksOf(parameter, seed) }),
-  );
+  const tensors = parameters.map((parameter): TensorSource => ({
+    name: parameter.name,
+    dtype: "f32",
+    shape: parameter.shape,
+    chunks: () => chunksOf(parameter, seed),
+  }));
   await writeCheckpoint(folder, { config, tensors });
   return folder;
 };

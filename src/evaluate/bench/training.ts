@@ -1,0 +1,107 @@
+/** @file Measures whole training steps on random tokens: forward, backward, clipping, AdamW. It prints nothing. */
+import { initialParameters, loraConfig, planAdapter } from "../../lora/index.ts";
+import { storedTensors, storedValues, type Base } from "../../models/index.ts";
+import { ortBackend, type OrtOptions } from "../../runtime/index.ts";
+import { adamw, train, trainableAdapter, trainingRunner, type StepBatch } from "../../train/index.ts";
+import { hashText, random } from "../../util/index.ts";
+import { median, observeMachine, type MachineReport } from "./machine.ts";
+
+export interface TrainingBenchOptions {
+  readonly batchSize: number;
+  readonly sequenceLength: number;
+  /** Rank of the adapter, which is on every linear module. */
+  readonly rank: number;
+  /** Steps that count; two before them do not. */
+  readonly steps: number;
+  readonly seed: number;
+}
+
+export interface TrainingBench extends MachineReport {
+  /** At the median step. */
+  readonly tokensPerSecond: number;
+  readonly millisecondsPerStep: number;
+  /** Of every step that counts, in order. */
+  readonly stepMilliseconds: readonly number[];
+  /** From the step's description to a session that can run. */
+  readonly sessionSeconds: number;
+  /** From the beginning to the end of the first step: session, adapter and that step. */
+  readonly firstStepSeconds: number;
+  readonly trainable: number;
+  /** Of the last step; random tokens are learned by heart, no more. */
+  readonly loss: number;
+}
+
+// The first step faults its memory in, the second one still runs on a cold allocator.
+const warmupSteps = 2;
+
+const randomBatch = (rows: number, length: number, vocabularySize: number, seed: number, index: number): StepBatch => {
+  const generator = random(seed, hashText("bench"), index);
+  const count = rows * length;
+  const stream = Int32Array.from({ length: count + 1 }, () => generator.integer(vocabularySize));
+  return {
+    rows,
+    length,
+    ids: stream.subarray(0, count),
+    positions: Int32Array.from({ length: count }, (_, position) => position % length),
+    segments: new Int32Array(count).fill(1),
+    labels: stream.subarray(1),
+  };
+};
+
+/**
+ * Trains an adapter for a few steps and says how fast that was.
+ * @example const { tokensPerSecond } = await benchTraining(base, { batchSize: 4, sequenceLength: 256, rank: 16, steps: 8, seed: 0 }, { threads: 2 });
+ */
+export const benchTraining = async (base: Base, options: TrainingBenchOptions, place: OrtOptions = {}): Promise<TrainingBench> => {
+  const { batchSize, sequenceLength, rank, steps, seed } = options;
+  const report = observeMachine(place.threads);
+  const began = performance.now();
+  const backend = ortBackend(place);
+  try {
+    const { model } = base;
+    const adapter = planAdapter(model, loraConfig({ r: rank, lora_alpha: 2 * rank }));
+    const training = trainingRunner(backend, { model, find: storedTensors(base), trainable: trainableAdapter(model, adapter) });
+    const totalSteps = warmupSteps + steps;
+    const events = train({
+      training,
+      parameters: await initialParameters(adapter, seed, (name) => storedValues(base, name)),
+      optimiser: adamw(adapter.layout),
+      schedule: { schedule: "constant", peak: 1e-4, warmupSteps: 0, totalSteps },
+      epochs: 1,
+      epochBatches: () => ({
+        count: totalSteps,
+        batch: (index) => randomBatch(batchSize, sequenceLength, model.vocabularySize, seed, index),
+      }),
+      accumulate: 1,
+      maxGradientNorm: 1,
+      seed,
+      heldOut: [],
+      evalEvery: 0,
+      saveEvery: 0,
+      earlyStopping: { patience: Infinity },
+      save: () => Promise.resolve(""),
+    });
+    const seconds: number[] = [];
+    let [sessionSeconds, firstStepSeconds, loss] = [0, 0, 0];
+    for await (const event of events) {
+      if (event.type === "compile-end") sessionSeconds = event.seconds;
+      if (event.type !== "step-end") continue;
+      if (event.step === 1) firstStepSeconds = (performance.now() - began) / 1000;
+      if (event.step > warmupSteps) seconds.push(event.seconds);
+      loss = event.loss;
+    }
+    const typical = median(seconds);
+    return {
+      tokensPerSecond: (batchSize * sequenceLength) / typical,
+      millisecondsPerStep: typical * 1000,
+      stepMilliseconds: seconds.map((value) => value * 1000),
+      sessionSeconds,
+      firstStepSeconds,
+      trainable: adapter.layout.size,
+      loss,
+      ...report(),
+    };
+  } finally {
+    await backend.dispose();
+  }
+};
