@@ -3,6 +3,7 @@ export { materialise, noLabel, type Batch, type BatchPlan } from "./batch.ts";
 export { planEpoch, type EpochOptions } from "./batches.ts";
 export { loadDataset, type Dataset, type DatasetOptions } from "./dataset.ts";
 export { supervisedCount, truncate, type Example } from "./example.ts";
+export { fingerprint } from "./fingerprint.ts";
 export { dataFormats, detectFormat, type FieldNames, type FormatName } from "./format.ts";
 export { alpacaPrompt } from "./formats/alpaca.ts";
 export { type LossMode } from "./mask.ts";

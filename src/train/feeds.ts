@@ -12,6 +12,8 @@ export interface StepBatch {
   readonly segments: Int32Array;
   /** The token that follows, −100 where it is not predicted. */
   readonly labels: Int32Array;
+  /** Where its examples come from, for people. */
+  readonly sources?: readonly string[];
 }
 
 const shares = [8, 4, 2, 1];

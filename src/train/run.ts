@@ -1,14 +1,13 @@
 /** @file One training run from end to end: what is trained, on which batches, with which checkpoints and log. It knows nothing about flags or terminals. */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { planEpoch, materialise, type Dataset } from "../data/index.ts";
-import { copyCompanions, listFolder, tensorSources, writeCheckpoint } from "../formats/index.ts";
+import { fingerprint, planEpoch, materialise, type Dataset } from "../data/index.ts";
+import { copyCompanions, makeFolder, tensorSources, writeCheckpoint } from "../formats/index.ts";
 import { saveAdapter, type StoredAdapter } from "../lora/index.ts";
 import { storedTensors, storedValues, type Base, type Model } from "../models/index.ts";
 import { viewOf } from "../nn/index.ts";
 import type { Backend } from "../runtime/index.ts";
-import { LowrankError, sizeOf, type HostTensor } from "../util/index.ts";
-import { linkedCheckpoint } from "./checkpoint-folders.ts";
+import { LowrankError, messageOf, sizeOf, type HostTensor } from "../util/index.ts";
+import { linkedCheckpoint, listCheckpoints } from "./checkpoint-folders.ts";
 import { loadTrainingState, saveTrainingState } from "./checkpoint.ts";
 import type { DataSummary, RunPlan, TrainEvent } from "./events.ts";
 import { openJsonlLog } from "./jsonl-log.ts";
@@ -158,15 +157,41 @@ const summaryOf = ({ examples, report }: Dataset, heldOut: Dataset | undefined):
   endTokenSupervised: report.endToken !== undefined,
 });
 
+const prefixed = (prefix: string, settings: object): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(settings).map(([key, value]) => [`${prefix}.${key}`, value]));
+
+const subjectConfiguration = (subject: Subject): Record<string, unknown> => {
+  if (subject.method === "pretrain") return prefixed("config", subject.model.config);
+  const { digest: base } = subject.base;
+  if (subject.method === "full") return { base };
+  // The base may have moved: its digest says whether it is the same.
+  const { base_model_name_or_path: _path, ...config } = subject.stored.adapter.config;
+  return { base, ...prefixed("adapter", config) };
+};
+
 /** What decides the run's bytes: a resumed run must have the same. */
-const configurationOf = ({ subject, settings, data }: RunOptions): Record<string, unknown> => ({
-  ...settings,
-  method: subject.method,
-  base: subject.method === "pretrain" ? subject.model.config : subject.base.digest,
-  ...(subject.method === "lora" ? { adapter: subject.stored.adapter.config } : {}),
-  examples: data.examples.length,
-  tokens: data.report.tokens,
-});
+const configurationOf = ({ subject, settings, data, heldOut }: RunOptions): Record<string, unknown> => {
+  const { saveEvery: _saveEvery, ...deciding } = settings;
+  return {
+    ...deciding,
+    method: subject.method,
+    ...subjectConfiguration(subject),
+    data: fingerprint(data.examples),
+    ...(heldOut && { heldOut: fingerprint(heldOut.examples) }),
+  };
+};
+
+const rootOf = (error: unknown): unknown => (error instanceof Error && error.cause !== undefined ? rootOf(error.cause) : error);
+
+const resultFailed = (error: unknown, step: number, where: string): unknown => {
+  if (LowrankError.is(error) && error.code !== "io-failed") return error;
+  const why = messageOf(rootOf(error)).replace(/\.$/, "");
+  return new LowrankError("io-failed", `The result could not be written: ${why}. The checkpoint of step ${step} is intact.`, {
+    where,
+    fix: "Free some space and repeat the command with --resume.",
+    cause: error,
+  });
+};
 
 /**
  * Trains and writes the result, yielding events. The folder ends up with the result (of the best evaluation where there are
@@ -182,7 +207,7 @@ export async function* run(options: RunOptions): AsyncGenerator<TrainEvent> {
   const state = resume ? await loadTrainingState(output, configuration) : undefined;
   const parameters = await startOf(subject, trainable, settings.seed);
 
-  await mkdir(output, { recursive: true });
+  await makeFolder(output);
   const log = openJsonlLog(join(output, "log.jsonl"), state === undefined ? {} : { resumedStep: state.progress.step });
   const find = subject.method === "lora" ? storedTensors(subject.base) : () => undefined;
   const programs = { model, find, trainable };
@@ -227,7 +252,9 @@ export async function* run(options: RunOptions): AsyncGenerator<TrainEvent> {
           // The best may have been found before an interruption, so it comes from its checkpoint.
           const best = await linkedCheckpoint(output, "best");
           const chosen = best === undefined ? parameters : (await loadTrainingState(best.path, configuration)).parameters;
-          await saveResult(subject, trainable, chosen, output);
+          await saveResult(subject, trainable, chosen, output).catch((error: unknown) => {
+            throw resultFailed(error, event.step, output);
+          });
         }
         yield emit({ ...event, output });
       }
@@ -241,8 +268,7 @@ export async function* run(options: RunOptions): AsyncGenerator<TrainEvent> {
 
 /** Refuses an output folder that holds another run's checkpoints, unless it is to be continued. */
 export const checkOutput = async (output: string, resume: boolean): Promise<void> => {
-  const names = await listFolder(output).catch((): string[] => []);
-  if (!resume && names.includes("checkpoints"))
+  if (!resume && (await listCheckpoints(output)).length > 0)
     throw new LowrankError("invalid-argument", "The folder holds the checkpoints of another run.", {
       where: output,
       fix: "Continue it with --resume, or choose another --output.",

@@ -51,9 +51,17 @@ interface Position {
 
 const realTokens = ({ segments }: StepBatch): number => segments.reduce((count, segment) => count + Number(segment > 0), 0);
 
-const diverged = (what: string, step: number, batch: StepBatch): LowrankError =>
-  new LowrankError("training-diverged", `${what} at step ${step} is not a finite number (batch of ${batch.rows} × ${batch.length}).`, {
-    fix: "Resume from the last checkpoint with a lower --learning-rate or a smaller --max-grad-norm, and look at the data of that batch.",
+/** The first rows of a batch, by file and line. */
+const placesOf = ({ sources = [] }: StepBatch): string =>
+  sources.slice(0, 3).join(", ") + (sources.length > 3 ? ` and ${sources.length - 3} more` : "");
+
+const diverged = (what: string, step: number, updates: number, where?: string): LowrankError =>
+  new LowrankError("training-diverged", `${what} at step ${step} is not a finite number.`, {
+    ...(where && { where }),
+    fix:
+      updates === 0
+        ? "Nothing was trained yet, so check the base (lowrank inspect shows its norms) and the data."
+        : "Start a new run with a lower --learning-rate or a smaller --max-grad-norm; what was saved before is intact.",
   });
 
 /** Yields the micro-batches of one update. An update never reaches into the next pass, so the last one of a pass may be smaller. */
@@ -86,7 +94,7 @@ async function* update(options: TrainerOptions, position: Position, step: number
   for (const batch of microBatches(options, position)) {
     yield* prepared(training, batch);
     const result = await training.run(batch, parameters, random(seed, step).integer(2 ** 31), micro++);
-    if (!Number.isFinite(result.loss)) throw diverged("The loss", step, batch);
+    if (!Number.isFinite(result.loss)) throw diverged("The loss", step, step - 1, placesOf(batch));
     gradient = addInto(gradient, result.gradient);
     loss += result.loss;
     supervised += result.tokens;
@@ -94,7 +102,10 @@ async function* update(options: TrainerOptions, position: Position, step: number
   }
   for (let index = 0; index < gradient!.length; index++) gradient![index] /= supervised;
   const gradientNorm = clipByNorm(gradient!, maxGradientNorm);
-  if (!Number.isFinite(gradientNorm)) throw diverged("The gradient", step, options.epochBatches(position.epoch).batch(position.index));
+  if (!Number.isFinite(gradientNorm)) {
+    const [first] = microBatches(options, position);
+    throw diverged("The gradient", step, step - 1, placesOf(first));
+  }
   optimiser.update(parameters, gradient!, learningRateAt(schedule, step - 1));
   return { loss: loss / supervised, gradientNorm, tokens, supervised };
 }
@@ -115,6 +126,7 @@ const evaluate = async (
 ): Promise<EvalEnd> => {
   const start = performance.now();
   const { loss, tokens } = await meanLoss(evaluation!, heldOut, parameters);
+  if (!Number.isFinite(loss)) throw diverged("The held-out loss", step, step);
   const best = history.best === undefined || loss < history.best.loss;
   return { type: "eval-end", step, loss, perplexity: Math.exp(loss), tokens, best, seconds: (performance.now() - start) / 1000 };
 };
@@ -156,7 +168,14 @@ export async function* train(options: TrainerOptions): AsyncGenerator<TrainEvent
     return { type: "checkpoint-saved", step, path, kind: isBest ? "best" : "last" };
   };
 
-  let reason: RunEndReason | undefined = step >= schedule.totalSteps ? "completed" : undefined;
+  const ended = (): RunEndReason | undefined => {
+    if (position.epoch >= epochs) return "completed";
+    if (step >= schedule.totalSteps) return "max-steps";
+    return history.stale >= earlyStopping.patience ? "early-stopping" : undefined;
+  };
+
+  // A checkpoint may be that of a run's very end.
+  let reason = ended();
   while (reason === undefined) {
     const start = performance.now();
     step += 1;
@@ -177,16 +196,14 @@ export async function* train(options: TrainerOptions): AsyncGenerator<TrainEvent
       memoryBytes: process.memoryUsage.rss(),
     };
 
-    if (position.epoch >= epochs) reason = "completed";
-    else if (step >= schedule.totalSteps) reason = "max-steps";
+    reason = ended();
     let best = false;
     if (evaluates && (reason !== undefined || (evalEvery > 0 && step % evalEvery === 0))) {
       const evaluation = await evaluate(options, step, history);
       yield evaluation;
       best = evaluation.best;
-      const observed = observeEvaluation(history, evaluation, earlyStopping);
-      history = observed.history;
-      if (observed.shouldStop) reason ??= "early-stopping";
+      history = observeEvaluation(history, evaluation, earlyStopping).history;
+      reason ??= ended();
     }
     if (signal?.aborted === true) reason ??= "interrupted";
     if (best || reason !== undefined || (saveEvery > 0 && step % saveEvery === 0)) yield await save(best);
