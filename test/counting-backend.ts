@@ -12,12 +12,14 @@ export interface CountingBackend extends Backend {
   held(): Held;
   /** Uploads and compilations so far. */
   made(): Held;
+  /** Runs of all programs so far. */
+  runs(): number;
 }
 
 /** Wraps a backend; outputs that runs keep are not counted. */
 export const countingBackend = (backend: Backend): CountingBackend => {
   const residents = new Set<number>();
-  let [uploads, compiled, open] = [0, 0, 0];
+  let [uploads, compiled, open, runs] = [0, 0, 0, 0];
   return {
     ...backend,
     upload: async (tensor): Promise<Resident> => {
@@ -36,7 +38,10 @@ export const countingBackend = (backend: Backend): CountingBackend => {
       open++;
       let closed = false;
       return {
-        run: executable.run,
+        run: (feeds, options) => {
+          runs++;
+          return executable.run(feeds, options);
+        },
         dispose: async () => {
           if (!closed) open--;
           closed = true;
@@ -46,5 +51,6 @@ export const countingBackend = (backend: Backend): CountingBackend => {
     },
     held: () => ({ residents: residents.size, programs: open }),
     made: () => ({ residents: uploads, programs: compiled }),
+    runs: () => runs,
   };
 };
