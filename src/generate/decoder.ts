@@ -119,7 +119,9 @@ const checkIds = (ids: readonly number[], { vocabularySize }: Model): void => {
 export const createDecoder = async (backend: Backend, inference: Inference, programs: Programs, expected: number): Promise<Decoder> => {
   const { model, feeds } = inference;
   let cache = await allocate(backend, model, bucketOf(expected), empty);
-  let length = 0;
+  const tokens: number[] = [];
+  const { cacheBoundary = Infinity } = model;
+  let isBeyond = false;
 
   const executable = (T: number, P: number): Promise<Executable> => {
     const key = `${T}×${P}`;
@@ -128,47 +130,52 @@ export const createDecoder = async (backend: Backend, inference: Inference, prog
     return compiled;
   };
 
+  // Runs `ids` after the first `kept` tokens of the cache.
+  const extend = async (kept: number, ids: readonly number[]): Promise<Float32Array> => {
+    const T = ids.length === 1 ? 1 : bucketOf(ids.length);
+    if (kept + T > cache.capacity) cache = await grow(backend, model, cache, bucketOf(kept + T));
+    const P = kept === 0 ? 0 : cache.capacity;
+    const padded = Int32Array.from({ length: T }, (_, index) => ids[index] ?? 0);
+    const positions = Int32Array.from({ length: T }, (_, index) => kept + Math.min(index, ids.length - 1));
+    const all: Record<string, Feed> = {
+      ...feeds,
+      ...(P === 0 ? {} : cache.residents),
+      ids: i32(padded, [1, T]),
+      positions: i32(positions, [1, T]),
+      last: i32([ids.length - 1]),
+    };
+    for (const window of model.windows) all[`bias.${window}`] = f32(biasOf(window, kept, T, P), [1, 1, T, P + T]);
+    const store = Object.entries(cache.residents).map(([name, into]) => ({
+      output: name.replace("past_", ""),
+      into,
+      axis: 2,
+      offsets: [kept],
+    }));
+    const { logits } = await (await executable(T, P)).run(all, { store });
+    return (logits as { data: Float32Array }).data;
+  };
+
   return {
     get length() {
-      return length;
+      return tokens.length;
     },
     append: async (ids) => {
       checkIds(ids, model);
-      const T = ids.length === 1 ? 1 : bucketOf(ids.length);
-      if (length + ids.length > model.maxPositions)
-        throw new LowrankError(
-          "invalid-argument",
-          `${length + ids.length} tokens do not fit into the model's ${model.maxPositions} positions.`,
-          {
-            fix: "Shorten the prompt or ask for fewer tokens.",
-          },
-        );
-      if (length + T > cache.capacity) cache = await grow(backend, model, cache, bucketOf(length + T));
-      const P = length === 0 ? 0 : cache.capacity;
-      const padded = Int32Array.from({ length: T }, (_, index) => ids[index] ?? 0);
-      const positions = Int32Array.from({ length: T }, (_, index) => length + Math.min(index, ids.length - 1));
-      const all: Record<string, Feed> = {
-        ...feeds,
-        ...(P === 0 ? {} : cache.residents),
-        ids: i32(padded, [1, T]),
-        positions: i32(positions, [1, T]),
-        last: i32([ids.length - 1]),
-      };
-      for (const window of model.windows) all[`bias.${window}`] = f32(biasOf(window, length, T, P), [1, 1, T, P + T]);
-      const store = Object.entries(cache.residents).map(([name, into]) => ({
-        output: name.replace("past_", ""),
-        into,
-        axis: 2,
-        offsets: [length],
-      }));
-      const { logits } = await (await executable(T, P)).run(all, { store });
-      length += ids.length;
-      return (logits as { data: Float32Array }).data;
+      const length = tokens.length + ids.length;
+      if (length > model.maxPositions)
+        throw new LowrankError("invalid-argument", `${length} tokens do not fit into the model's ${model.maxPositions} positions.`, {
+          fix: "Shorten the prompt or ask for fewer tokens.",
+        });
+      const isStale = tokens.length > 0 && isBeyond !== length > cacheBoundary;
+      const logits = await (isStale ? extend(0, [...tokens, ...ids]) : extend(tokens.length, ids));
+      tokens.push(...ids);
+      isBeyond = length > cacheBoundary;
+      return logits;
     },
     rewind: (to) => {
-      if (!(Number.isInteger(to) && to >= 0 && to <= length))
-        throw new LowrankError("invalid-argument", `The sequence has ${length} tokens and cannot be rewound to ${to}.`);
-      length = to;
+      if (!(Number.isInteger(to) && to >= 0 && to <= tokens.length))
+        throw new LowrankError("invalid-argument", `The sequence has ${tokens.length} tokens and cannot be rewound to ${to}.`);
+      tokens.length = to;
     },
     dispose: async () => {
       for (const resident of Object.values(cache.residents)) await backend.release(resident);

@@ -197,6 +197,7 @@ export const decoderModel = (decoder: Decoder): Model => {
     layers,
     cache: { heads: keyValueHeads, headSize },
     windows: [...new Set(indices.map(decoder.window))],
+    cacheBoundary: indices.map((index) => decoder.rope(index)?.boundary).find((boundary) => boundary !== undefined),
     parameters: parametersOf(decoder, head),
     linears: [...indices.flatMap((index) => layerLinears(decoder, index)), head],
     aliases: tied ? { [`${head.module}.weight`]: `${embedding}.weight` } : {},

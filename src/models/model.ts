@@ -45,6 +45,8 @@ export interface Model {
   readonly cache: { readonly heads: number; readonly headSize: number };
   /** How many keys queries see, one entry for each kind of layer; Infinity where all before them. */
   readonly windows: readonly number[];
+  /** The greatest length whose cached keys hold for it alone: longer sequences turn all their keys by other frequencies; default none. */
+  readonly cacheBoundary?: number;
   readonly parameters: readonly ParameterSpec[];
   readonly linears: readonly LinearSpec[];
   /** Parameters that are another one's by another name (a tied head). */
