@@ -9,4 +9,5 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(0);
 });
 
-await runProgram(createProgram(), process.argv.slice(2));
+const words = process.argv.slice(2);
+await runProgram(createProgram(words), words);

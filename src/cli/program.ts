@@ -1,29 +1,52 @@
 /** @file The program: its commands in groups, and its help. It knows nothing of what the commands do. */
 import { Command } from "commander";
 import pc from "picocolors";
+import type { z } from "zod";
 import { chat } from "./commands/chat.ts";
 import { evaluate } from "./commands/evaluate.ts";
 import { generate } from "./commands/generate.ts";
 import { inspect } from "./commands/inspect.ts";
 import { merge } from "./commands/merge.ts";
 import { pretrain } from "./commands/pretrain.ts";
+import { quickstart } from "./commands/quickstart.ts";
 import { train } from "./commands/train.ts";
 import { verify } from "./commands/verify.ts";
 import { ownSurroundings, type Surroundings } from "./context.ts";
 import { packageVersion } from "./package.ts";
-import { addCommand } from "./schema.ts";
+import { addCommand, type CommandDefinition } from "./schema.ts";
+
+/** A command in the list, which gets its flags only when it is asked for: making them takes longer than all the rest. */
+interface Entry {
+  readonly name: string;
+  readonly summary: string;
+  add(program: Command, surroundings: Surroundings): void;
+}
+
+const entry = <Options extends z.ZodObject>(definition: CommandDefinition<Options>): Entry => ({
+  name: definition.name,
+  summary: definition.summary,
+  add: (program, surroundings) => void addCommand(program, definition, surroundings),
+});
+
+const groups: Readonly<Record<string, readonly Entry[]>> = {
+  "Start:": [entry(quickstart)],
+  "Train:": [entry(train), entry(pretrain), entry(evaluate)],
+  "Use:": [entry(generate), entry(chat)],
+  "Adapters and models:": [entry(inspect), entry(merge)],
+  "Check:": [entry(verify)],
+};
 
 const examples = `
 Examples:
   $ lowrank quickstart
   $ lowrank train --model HuggingFaceTB/SmolLM2-135M --data chats.jsonl --output runs/chats
-  $ lowrank generate --model HuggingFaceTB/SmolLM2-135M --adapter runs/chats --chat "How are you?"
+  $ lowrank generate --model HuggingFaceTB/SmolLM2-135M --adapter runs/chats "Dear"
   $ lowrank inspect runs/chats
 
-Every command has its own --help with its options.`;
+Every command shows its options with --help.`;
 
-/** The whole program, ready to be run with arguments. */
-export const createProgram = (surroundings: Surroundings = ownSurroundings): Command => {
+/** The program for these arguments (without node and script): every command is in its list, those that they name have their flags. */
+export const createProgram = (words: readonly string[], surroundings: Surroundings = ownSurroundings): Command => {
   const colours = pc.createColors(true); // commander takes them out again where there is no terminal
   const program = new Command("lowrank")
     .description("Fine-tunes open language models with low-rank adapters (LoRA), and puts the adapters to use.")
@@ -38,18 +61,11 @@ export const createProgram = (surroundings: Surroundings = ownSurroundings): Com
       styleOptionTerm: colours.cyan,
       styleSubcommandTerm: colours.cyan,
     });
-
-  program.commandsGroup("Train:");
-  addCommand(program, train, surroundings);
-  addCommand(program, pretrain, surroundings);
-  addCommand(program, evaluate, surroundings);
-  program.commandsGroup("Use:");
-  addCommand(program, generate, surroundings);
-  addCommand(program, chat, surroundings);
-  program.commandsGroup("Adapters and models:");
-  addCommand(program, merge, surroundings);
-  addCommand(program, inspect, surroundings);
-  program.commandsGroup("Check:");
-  addCommand(program, verify, surroundings);
+  for (const [title, entries] of Object.entries(groups)) {
+    program.commandsGroup(title);
+    for (const { name, summary, add } of entries)
+      if (words.includes(name)) add(program, surroundings);
+      else program.command(name).summary(summary);
+  }
   return program;
 };

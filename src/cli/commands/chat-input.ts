@@ -6,20 +6,20 @@ import type { CommandContext } from "../context.ts";
 export interface ChatInput {
   /** The next line; undefined when there are no more, or Ctrl-C was pressed. */
   ask(): Promise<string | undefined>;
-  /** While `act` runs nothing that is typed is shown, and Ctrl-C aborts its signal. */
+  /** Acts with a signal that Ctrl-C aborts. */
   during<Result>(act: (signal: AbortSignal) => Promise<Result>): Promise<Result>;
   close(): void;
 }
 
 export type InputStream = NodeJS.ReadableStream & { readonly isTTY?: boolean };
 
-/** Lines of a stream: with a prompt, editing and a history where a person types them. What is typed too early waits. */
+/** Lines of a stream: with a prompt, editing and a history where a person types them. What is typed while nobody asks is not shown, and waits. */
 export const chatInput = (input: InputStream, prompt: string, context: CommandContext): ChatInput => {
   const isTyped = context.isTerminal && input.isTTY === true;
-  let isHidden = false;
+  let isAsking = false;
   const echo = new Writable({
     write: (chunk, _encoding, done) => {
-      if (!isHidden) context.write(String(chunk));
+      if (isAsking) context.write(String(chunk));
       done();
     },
   });
@@ -33,6 +33,7 @@ export const chatInput = (input: InputStream, prompt: string, context: CommandCo
   let interrupt: () => void = () => reader.close();
   reader.on("line", (line) => {
     waiting.push(line);
+    isAsking = false; // pasted lines after this one are shown when their turn comes
     wake();
   });
   reader.once("close", () => {
@@ -43,21 +44,24 @@ export const chatInput = (input: InputStream, prompt: string, context: CommandCo
 
   return {
     ask: async () => {
-      if (waiting.length === 0 && !isClosed) {
-        if (isTyped) reader.prompt(true);
-        await new Promise<void>((resolve) => (wake = resolve));
+      const early = waiting.shift();
+      if (early !== undefined) {
+        if (isTyped) context.out(prompt + early);
+        return early;
       }
+      if (isClosed) return undefined;
+      isAsking = true;
+      if (isTyped) reader.prompt(true);
+      await new Promise<void>((resolve) => (wake = resolve));
       return waiting.shift();
     },
     during: async (act) => {
       const controller = new AbortController();
       const before = interrupt;
       interrupt = () => controller.abort();
-      isHidden = true;
       try {
         return await act(controller.signal);
       } finally {
-        isHidden = false;
         interrupt = before;
       }
     },

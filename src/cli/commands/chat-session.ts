@@ -6,7 +6,7 @@ import { LowrankError } from "../../util/index.ts";
 import { chatPrompt } from "./chat-prompt.ts";
 import { complete, type Completion } from "./completion.ts";
 import type { NamedAdapter } from "./open-model.ts";
-import { promptCache, type PromptCache } from "./prompt-cache.ts";
+import { promptCache } from "./prompt-cache.ts";
 
 export interface Answer extends Completion {
   /** Messages at the beginning that the model was not shown, for lack of positions. */
@@ -38,12 +38,11 @@ export const chatSession = async (
   const opening: ChatMessage[] = system === undefined ? [] : [{ role: "system", content: system }];
   const messages: ChatMessage[] = [...opening];
 
-  const listen = async (adapters: readonly NamedAdapter[]): Promise<PromptCache> => {
+  const listen = async (adapters: readonly NamedAdapter[]) => {
     const generator = await model.generator({ adapters });
-    return promptCache(await generator.decoder(Math.min(initialTokens, maxPositions)));
+    return { adapters, generator, cache: promptCache(await generator.decoder(Math.min(initialTokens, maxPositions))) };
   };
-  let adapters = initialAdapters;
-  let cache = await listen(adapters);
+  let voice = await listen(initialAdapters);
 
   /** The longest end of the conversation, from a turn of the user on, that leaves room for an answer. */
   const fitting = (maxTokens: number): { ids: number[]; forgotten: number } => {
@@ -68,14 +67,14 @@ export const chatSession = async (
   return {
     messages,
     get adapters() {
-      return adapters;
+      return voice.adapters;
     },
     say: async (content, { maxTokens = 512, stop = [], ...options }, write) => {
       const before = messages.length;
       messages.push({ role: "user", content });
       try {
         const { ids, forgotten } = fitting(maxTokens);
-        const speaker = { decoder: cache.begin(), tokenizer, maxPositions };
+        const speaker = { decoder: voice.cache.begin(), tokenizer, maxPositions };
         const completion = await complete(speaker, ids, { ...options, maxTokens, stop: [...stop, ...prompt.stops] }, write);
         messages.push({ role: "assistant", content: completion.text });
         return { ...completion, forgotten };
@@ -87,11 +86,11 @@ export const chatSession = async (
     reset: () => {
       messages.length = opening.length;
     },
-    use: async (chosen) => {
-      const next = await listen(chosen);
-      await cache.dispose();
-      cache = next;
-      adapters = chosen;
+    use: async (adapters) => {
+      const next = await listen(adapters);
+      await voice.cache.dispose();
+      await voice.generator.close();
+      voice = next;
     },
   };
 };

@@ -71,14 +71,15 @@ export const complete = async (
   const finishReason = next.value;
   const unseen = finishReason === "end" || finishReason === "aborted" ? 1 : 0;
   const steps = times.length - 1;
+  const ended = performance.now();
   return {
     text,
     promptTokens: prompt.length,
-    tokens: times.length - unseen,
+    tokens: Math.max(0, times.length - unseen), // nothing is drawn under a signal that was aborted before
     finishReason,
     isFull: finishReason === "length" && room < maxTokens,
-    seconds: (performance.now() - started) / 1000,
-    firstTokenSeconds: (times[0] - started) / 1000,
+    seconds: (ended - started) / 1000,
+    firstTokenSeconds: ((times[0] ?? ended) - started) / 1000,
     tokensPerSecond: steps < 1 ? null : (1000 * steps) / (times[steps] - times[0]),
   };
 };

@@ -11,7 +11,7 @@ export type InspectOptions = z.output<typeof options>;
 
 export const inspect = defineCommand({
   name: "inspect",
-  summary: "show what a checkpoint or an adapter holds: tensors, ranks, norms, sizes",
+  summary: "show what a model or an adapter holds",
   examples: ["lowrank inspect runs/tales", "lowrank inspect ./base --tensors", "lowrank inspect runs/tales --json"],
   positional: ["directory"],
   options,

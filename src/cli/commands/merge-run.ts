@@ -1,8 +1,8 @@
 /** @file What `lowrank merge` does: writes the merged model, reads it back, and says how far its logits are from base and adapters. */
-import { realpath } from "node:fs/promises";
 import { resolve } from "node:path";
 import { listFolder } from "../../formats/index.ts";
 import { adaptedInference, baseInference, createDecoder, type Inference } from "../../generate/index.ts";
+import { writeMergedCheckpoint } from "../../lora/index.ts";
 import { openBase, type Base } from "../../models/index.ts";
 import { ortBackend, type Backend } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
@@ -10,7 +10,6 @@ import type { CommandContext } from "../context.ts";
 import { folderBytes } from "../folder-bytes.ts";
 import { formatBytes } from "../ui/format.ts";
 import type { MergeOptions } from "./merge.ts";
-import { writeMergedCheckpoint } from "./merged-checkpoint.ts";
 import { modelFolder, openAdapters, ortOptions } from "./open-model.ts";
 
 const missingAsEmpty = (error: unknown): string[] => {
@@ -18,24 +17,18 @@ const missingAsEmpty = (error: unknown): string[] => {
   throw error;
 };
 
-const checkOutput = async (output: string, source: string, force: boolean): Promise<void> => {
-  if ((await listFolder(output).catch(missingAsEmpty)).length === 0) return;
-  if ((await realpath(output)) === (await realpath(source)))
-    throw new LowrankError("invalid-argument", "The merged model would overwrite its base.", {
-      where: output,
-      fix: "Choose another folder with --output.",
-    });
-  if (!force)
-    throw new LowrankError("invalid-argument", "The folder is not empty.", {
-      where: output,
-      fix: "Choose another folder with --output, or pass --force to write into this one.",
-    });
+const checkOutput = async (output: string, force: boolean): Promise<void> => {
+  if (force || (await listFolder(output).catch(missingAsEmpty)).length === 0) return;
+  throw new LowrankError("invalid-argument", "The folder is not empty.", {
+    where: output,
+    fix: "Choose another folder with --output, or pass --force to write into this one.",
+  });
 };
 
 const checkedTokens = 16;
 
 /** Logits (V) after a few tokens from all over the vocabulary. */
-const logitsOf = async (backend: Backend, inference: Inference): Promise<Float32Array> => {
+const sampleLogits = async (backend: Backend, inference: Inference): Promise<Float32Array> => {
   const { vocabularySize, maxPositions } = inference.model;
   const count = Math.min(checkedTokens, maxPositions);
   const decoder = await createDecoder(backend, inference, new Map(), count);
@@ -47,18 +40,17 @@ const logitsOf = async (backend: Backend, inference: Inference): Promise<Float32
 /** Opens what was written, and gives the largest difference of its logits from those of base and adapters. */
 const check = async (backend: Backend, directory: string, expected: Float32Array): Promise<{ merged: Base; difference: number }> => {
   const merged = await openBase(directory);
-  const logits = await logitsOf(backend, baseInference(merged));
+  const logits = await sampleLogits(backend, baseInference(merged));
   return { merged, difference: logits.reduce((most, value, index) => Math.max(most, Math.abs(value - expected[index])), 0) };
 };
 
 export const run = async (options: MergeOptions, context: CommandContext): Promise<object> => {
-  const folder = await modelFolder(options.model, context);
-  await checkOutput(options.output, folder, options.force);
-  const base = await openBase(folder);
+  await checkOutput(options.output, options.force);
+  const base = await openBase(await modelFolder(options.model, context));
   const adapters = await openAdapters({ base }, options.adapter, options, context);
   const backend = ortBackend(ortOptions(options));
   try {
-    const expected = await logitsOf(backend, await adaptedInference(backend, base, adapters));
+    const expected = await sampleLogits(backend, await adaptedInference(backend, base, adapters));
     await writeMergedCheckpoint(backend, base, adapters, options.output, options.dtype === "source" ? undefined : options.dtype);
     const { merged, difference } = await check(backend, options.output, expected);
     const bytes = await folderBytes(options.output, /\.safetensors$/);

@@ -21,7 +21,7 @@ export type MergeOptions = z.output<typeof options>;
 
 export const merge = defineCommand({
   name: "merge",
-  summary: "fold adapters into a model's weights and write it as a checkpoint",
+  summary: "write a model with adapters folded into its weights",
   examples: [
     "lowrank merge --model ./base --adapter runs/tales --output merged",
     "lowrank merge --model ./base --adapter runs/tales:0.7 --adapter runs/pirate:0.3 --dtype bf16 --output merged",

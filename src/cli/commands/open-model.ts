@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { resolveModel } from "../../formats/index.ts";
 import { loadModel, type LanguageModel } from "../../language-model.ts";
-import { loadAdapter, type StoredAdapter, type WeightedAdapter } from "../../lora/index.ts";
+import { loadAdapter, type WeightedAdapter } from "../../lora/index.ts";
 import type { OrtOptions } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
@@ -51,9 +51,6 @@ export interface NamedAdapter extends WeightedAdapter {
   readonly directory: string;
 }
 
-const holdsWholeTensors = ({ adapter }: StoredAdapter): boolean =>
-  adapter.layout.slots.some(({ role }) => role === "weight" || role === "bias");
-
 /** Loads what `--adapter` names, in order. */
 export const openAdapters = async (
   { base }: Pick<LanguageModel, "base">,
@@ -65,8 +62,6 @@ export const openAdapters = async (
   for (const { directory, weight } of references.map((reference) => parseAdapter(reference))) {
     const folder = await localFolder(directory, context);
     const stored = await loadAdapter(folder, base.model, { baseDigest: base.digest, allowOtherBase });
-    if (weight !== 1 && holdsWholeTensors(stored))
-      context.err(`Note: ${directory} holds tensors that were trained whole; its scale does not change them.`);
     adapters.push({ ...stored, directory, weight });
   }
   return adapters;

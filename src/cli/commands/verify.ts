@@ -17,7 +17,7 @@ export type VerifyOptions = z.output<typeof options>;
 
 export const verify = defineCommand({
   name: "verify",
-  summary: "hold logits, gradients and training steps against recorded references",
+  summary: "compare the engine with recorded references",
   examples: ["lowrank verify ../shared/goldens/llama.all-linear", "lowrank verify ../shared/goldens/llama.* --tolerance 1e-5 --json"],
   positional: ["directories"],
   options,

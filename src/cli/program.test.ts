@@ -1,0 +1,45 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { lowrank } from "./commands/command.fixture.ts";
+
+const commands = ["quickstart", "train", "pretrain", "evaluate", "generate", "chat", "inspect", "merge", "verify"];
+
+describe("the program", () => {
+  it("lists every command once, within 80 columns", async () => {
+    const { stdout, code } = await lowrank(["--help"]);
+    const listed = stdout.split("\n").flatMap((line) => /^ {2}([a-z]+) {2,}/.exec(line)?.[1] ?? []);
+    expect(listed).toEqual(commands);
+    expect(code).toBe(0);
+    const wide = stdout.split("\n").filter((line) => line.length > 80 && !line.startsWith("  $ "));
+    expect(wide).toEqual([]);
+  });
+
+  it.each(commands)("shows the help of %s, with examples that run it", async (command) => {
+    const { stdout, code } = await lowrank([command, "--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`Usage: lowrank ${command} [options]`);
+    expect(stdout).toMatch(new RegExp(`\\n {2}\\$ .*lowrank ${command}`));
+  });
+
+  it("prints the package's version", async () => {
+    const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+    expect(await lowrank(["--version"])).toEqual({ stdout: `${version}\n`, stderr: "", code: 0 });
+  });
+
+  it.each<[string, string[], string]>([
+    ["a mistyped command", ["genrate", "x"], "error: Unknown command 'genrate' (Did you mean generate?) See `lowrank --help`.\n"],
+    [
+      "a mistyped flag",
+      ["inspect", "x", "--tensor"],
+      "error: Unknown option '--tensor' (Did you mean --tensors?) See `lowrank inspect --help`.\n",
+    ],
+    ["a missing argument", ["verify"], "error: Missing required argument 'directories'. See `lowrank verify --help`.\n"],
+    [
+      "a missing flag",
+      ["merge", "--adapter", "x"],
+      "error: --output is required: folder for the merged model. See `lowrank merge --help`.\n",
+    ],
+  ])("refuses %s", async (_, words, stderr) => {
+    expect(await lowrank(words, { columns: 120 })).toEqual({ stdout: "", stderr, code: 1 });
+  });
+});
