@@ -36,6 +36,7 @@ const textOf = async (
 
 describe("a generator", () => {
   const positions = 64;
+  const nines = (length: number): number[] => Array.from({ length }, () => 9);
   let base: Base;
   let tokenizer: Tokenizer;
   let generator: Generator;
@@ -77,7 +78,7 @@ describe("a generator", () => {
     [1, Infinity, 63],
   ])("goes on after %d tokens for at most %d, and ends where the positions do: %d", async (length, maxTokens, count) => {
     const before = backend.runs();
-    const [, reason] = await textOf(generator, new Array<number>(length).fill(9), { temperature: 0, maxTokens });
+    const [, reason] = await textOf(generator, nines(length), { temperature: 0, maxTokens });
     expect(reason).toBe("length");
     expect(backend.runs() - before).toBe(count);
   });
