@@ -1,5 +1,6 @@
 /** @file The Mistral family: Llama with one sliding window in every layer, and no biases. */
-import { decoderRope, optional, readDecoder, requireValue } from "./decoder-config.ts";
+import { configReader } from "../formats/index.ts";
+import { decoderRope, readDecoder, requireValue } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
 import type { Family } from "./model.ts";
 
@@ -8,7 +9,7 @@ export const mistral: Family = (config, where) => {
   const decoder = readDecoder("mistral", config, where, { keyValueHeads: 8, maxPositions: 131_072 });
   const rope = decoderRope(decoder, where);
   // Null says that there is no window, as later releases do; a missing key stands for the first release's.
-  const window = optional(config, "sliding_window", 4096, where);
+  const window = Object.hasOwn(config, "sliding_window") ? configReader(config, where).size("sliding_window", null) : 4096;
   return decoderModel({
     ...decoder,
     biases: { qkv: false, output: false, mlp: false },

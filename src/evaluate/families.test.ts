@@ -1,0 +1,68 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { hasShared, sharedPath } from "../../test/shared.ts";
+import { createDecoder } from "../generate/decoder.ts";
+import { baseInference } from "../generate/inference.ts";
+import { program } from "../graph/index.ts";
+import { frozenModules, logitsOf, openBase } from "../models/index.ts";
+import { ortBackend, type Backend } from "../runtime/index.ts";
+import { hiddenStates } from "../train/step.ts";
+import { i32, random } from "../util/index.ts";
+import { verifyGolden } from "./verify.ts";
+
+let backend: Backend;
+beforeAll(async () => {
+  process.env["LOWRANK_CACHE"] = await mkdtemp(join(tmpdir(), "lowrank-cache-"));
+  backend = ortBackend({ threads: 1 });
+});
+afterAll(() => backend.dispose());
+
+const families = ["gemma", "gemma2", "gemma3", "granite", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3"];
+
+describe.skipIf(!hasShared)("against transformers and PEFT", () => {
+  it.each(families)("%s has the recorded logits, gradients and training curve", async (family) => {
+    const { logits, gradients, losses } = await verifyGolden(backend, sharedPath("goldens", `${family}.all-linear`));
+    expect(Math.max(...Object.values(logits))).toBeLessThan(2e-4);
+    expect(Math.max(...Object.values(gradients))).toBeLessThan(1e-3);
+    expect(Math.max(...losses)).toBeLessThan(1e-3);
+  });
+
+  it("llama in bfloat16 does, as far as the reference goes, whose rotary frequencies were rounded to bfloat16", async () => {
+    const { logits, gradients, losses } = await verifyGolden(backend, sharedPath("goldens", "llama-bf16.qv"));
+    expect(logits.merged).toBeLessThan(2e-4);
+    expect(Math.max(logits.base, logits.adapter)).toBeLessThan(5e-4);
+    expect(Math.max(...Object.values(gradients))).toBeLessThan(1e-3);
+    expect(Math.max(...losses)).toBeLessThan(1e-3);
+  });
+});
+
+describe.skipIf(!hasShared)("with a cache", () => {
+  it.each(families)("%s has the logits of one pass, in whatever chunks the tokens come", async (family) => {
+    const base = await openBase(sharedPath("goldens", `${family}.all-linear`, "model"));
+    const { model } = base;
+    const stream = random(3);
+    const T = 40;
+    const ids = Int32Array.from({ length: T }, () => stream.integer(model.vocabularySize));
+    const modules = frozenModules(base);
+    const executable = await backend.compile(
+      program({ logits: logitsOf(model, modules, hiddenStates(model, modules, { B: 1, T }, false)) }),
+    );
+    const { logits } = await executable.run({
+      ids: i32(ids, [1, T]),
+      positions: i32([...ids.keys()], [1, T]),
+      segments: i32(new Int32Array(T).fill(1), [1, T]),
+    });
+    const { data } = logits as { data: Float32Array };
+    const decoder = await createDecoder(backend, baseInference(base), new Map(), 1);
+    let end = 0;
+    for (const count of [5, 1, 1, 20, 10, 1, 1, 1]) {
+      const row = await decoder.append([...ids.subarray(end, end + count)]);
+      end += count;
+      const expected = data.subarray((end - 1) * model.vocabularySize, end * model.vocabularySize);
+      expect(Math.max(...row.map((value, index) => Math.abs(value - expected[index])))).toBeLessThan(2e-5);
+    }
+    expect(end).toBe(T);
+  });
+});

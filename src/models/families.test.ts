@@ -1,0 +1,56 @@
+import { describe, expect, it } from "vitest";
+import { modelOf } from "./family.ts";
+
+const small = {
+  vocab_size: 11,
+  hidden_size: 8,
+  intermediate_size: 12,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  max_position_embeddings: 32,
+};
+
+describe("configurations", () => {
+  it.each([
+    { model_type: "falcon", message: /"falcon" is not offered; known: gemma, .*smollm3/ },
+    { model_type: "llama", hidden_act: "relu6", message: /"hidden_act" is "relu6"; offered: silu/ },
+    { model_type: "llama", num_key_value_heads: 3, message: /num_attention_heads 2 is no multiple of num_key_value_heads 3/ },
+    { model_type: "llama", partial_rotary_factor: 0.5, message: /"partial_rotary_factor" is 0.5; offered: 1/ },
+    { model_type: "llama", rope_scaling: { type: "ntk", factor: 2 }, message: /"ntk" is not offered/ },
+    { model_type: "llama", rope_scaling: { type: "yarn", factor: "2" }, message: /"factor" must be a finite number/ },
+    { model_type: "mistral", layer_types: ["full_attention"], message: /"layer_types" is .*; offered: null/ },
+    { model_type: "mistral", sliding_window: "8", message: /"sliding_window" must be a whole number from 1/ },
+    { model_type: "qwen2", layer_types: ["full_attention"], message: /"layer_types" must be a list of 2 kinds/ },
+    { model_type: "qwen3", layer_types: ["full_attention", "linear_attention"], message: /"layer_types" has "linear_attention"/ },
+    { model_type: "smollm3", no_rope_layers: [1], message: /"no_rope_layers" has 1 entries for 2 layers/ },
+    { model_type: "smollm3", layer_types: ["sliding_attention", "full_attention"], message: /"sliding_window" is missing/ },
+    { model_type: "gemma", hidden_act: "silu", message: /"hidden_act" is "silu"; offered: gelu, gelu_pytorch_tanh/ },
+    { model_type: "gemma2", use_bidirectional_attention: true, message: /"use_bidirectional_attention" is true; offered: false/ },
+    { model_type: "gemma3_text", use_bidirectional_attention: true, message: /"use_bidirectional_attention" is true; offered: false/ },
+    { model_type: "phi3", rope_scaling: { type: "su" }, message: /"short_factor" must be a list of 2 numbers/ },
+  ])("$model_type: $message", ({ message, ...changes }) => {
+    expect(() => modelOf({ ...small, ...changes }, "config.json")).toThrow(message);
+  });
+
+  it("take a missing window for the first release's, and null for none", () => {
+    expect(modelOf({ ...small, model_type: "mistral" }, "config.json").windows).toEqual([4096]);
+    expect(modelOf({ ...small, model_type: "mistral", sliding_window: null }, "config.json").windows).toEqual([Infinity]);
+  });
+
+  it("alternate windows where the family does", () => {
+    expect(modelOf({ ...small, model_type: "gemma2", sliding_window: 8 }, "config.json").windows).toEqual([8, Infinity]);
+    expect(modelOf({ ...small, num_hidden_layers: 6, model_type: "gemma3_text", sliding_window: 8 }, "config.json").windows).toEqual([
+      8,
+      Infinity,
+    ]);
+    expect(
+      modelOf({ ...small, model_type: "qwen2", use_sliding_window: true, max_window_layers: 1, sliding_window: 4 }, "config.json").windows,
+    ).toEqual([Infinity, 4]);
+  });
+
+  it("refuse settings by kind of layer where all layers share one rotary embedding", () => {
+    const nested = { full_attention: { rope_theta: 1 }, sliding_attention: { rope_theta: 2 } };
+    expect(() => modelOf({ ...small, model_type: "llama", rope_parameters: nested }, "config.json")).toThrow(/differs by kind of layer/);
+  });
+});
