@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { lowrank } from "./commands/command.fixture.ts";
 
-const commands = ["quickstart", "train", "pretrain", "evaluate", "generate", "chat", "inspect", "merge", "verify"];
+const commands = ["quickstart", "train", "pretrain", "evaluate", "generate", "chat", "inspect", "merge", "verify", "bench"];
 
 describe("the program", () => {
   it("lists every command once, within 80 columns", async () => {
@@ -14,11 +14,21 @@ describe("the program", () => {
     expect(wide).toEqual([]);
   });
 
-  it.each(commands)("shows the help of %s, with examples that run it", async (command) => {
-    const { stdout, code } = await lowrank([command, "--help"]);
-    expect(code).toBe(0);
-    expect(stdout).toContain(`Usage: lowrank ${command} [options]`);
-    expect(stdout).toMatch(new RegExp(`\\n {2}\\$ .*lowrank ${command}`));
+  it.each([...commands.slice(0, -1), "bench train", "bench generate"])(
+    "shows the help of %s, with examples that run it",
+    async (command) => {
+      const { stdout, code } = await lowrank([...command.split(" "), "--help"]);
+      expect(code).toBe(0);
+      expect(stdout).toContain(`Usage: lowrank ${command} [options]`);
+      expect(stdout).toMatch(new RegExp(`\\n {2}\\$ .*lowrank ${command}`));
+    },
+  );
+
+  it("shows what a group holds", async () => {
+    const { stdout } = await lowrank(["bench", "--help"]);
+    expect(stdout).toContain("Usage: lowrank bench <command> [options]\n\nMeasure speed and memory.");
+    expect(stdout).toMatch(/^ {2}train {2,}measure the speed and memory of training$/m);
+    expect((await lowrank(["bench"])).code).toBe(1);
   });
 
   it("prints the package's version", async () => {

@@ -2,6 +2,8 @@
 import { Command } from "commander";
 import pc from "picocolors";
 import type { z } from "zod";
+import { benchGenerate } from "./commands/bench-generate.ts";
+import { benchTrain } from "./commands/bench-train.ts";
 import { chat } from "./commands/chat.ts";
 import { evaluate } from "./commands/evaluate.ts";
 import { generate } from "./commands/generate.ts";
@@ -28,12 +30,28 @@ const entry = <Options extends z.ZodObject>(definition: CommandDefinition<Option
   add: (program, surroundings) => void addCommand(program, definition, surroundings),
 });
 
+/** A command that only holds others. */
+const family = (name: string, summary: string, entries: readonly Entry[]): Entry => ({
+  name,
+  summary,
+  add: (program, surroundings) => {
+    const command = program
+      .command(name)
+      .summary(summary)
+      .description(`${summary[0].toUpperCase()}${summary.slice(1)}.`)
+      .usage("<command> [options]")
+      .helpOption("-h, --help", "show this help")
+      .helpCommand(false);
+    for (const { add } of entries) add(command, surroundings);
+  },
+});
+
 const groups: Readonly<Record<string, readonly Entry[]>> = {
   "Start:": [entry(quickstart)],
   "Train:": [entry(train), entry(pretrain), entry(evaluate)],
   "Use:": [entry(generate), entry(chat)],
   "Adapters and models:": [entry(inspect), entry(merge)],
-  "Check:": [entry(verify)],
+  "Check:": [entry(verify), family("bench", "measure speed and memory", [entry(benchTrain), entry(benchGenerate)])],
 };
 
 const examples = `
