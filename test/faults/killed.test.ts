@@ -6,10 +6,13 @@ import { random } from "../../src/util/index.ts";
 import { workshop } from "./material.ts";
 import { interrupted, lowrank, refused, succeed, type Flags, type Interruption } from "./program.ts";
 import { adapter, prepare, steps } from "./recipe.ts";
-import { result } from "./snapshot.ts";
+import { result, snapshot } from "./snapshot.ts";
 
 const folder = workshop();
 const recipe = await prepare(folder);
+
+/** All that a run leaves: the result, which may be of an earlier evaluation, and the state after the last step. */
+const remains = (output: string) => ({ result: result(output), last: snapshot(join(output, "last")) });
 
 /** Each kind of line in a run's log with its steps in order, without what a resumed run says again. */
 const logged = (output: string): Record<string, number[]> => {
@@ -51,30 +54,23 @@ describe("a LoRA run", () => {
     });
     const first = moment(0);
     const kills = round % 2 === 1 ? [first, moment(first.step)] : [first];
-    return {
-      round,
-      saveEvery: 1 + (round % 2),
-      kills,
-      when: kills.map(({ step, delay }) => `${delay} ms after step ${step}`).join(" and "),
-    };
+    const when = kills.map(({ step, delay }) => `${delay} ms after step ${step}`).join(" and ");
+    return [when, `killed-${round}`, 1 + (round % 2), kills] as const;
   });
 
-  it.each(rounds)("killed $when ends in the bytes of an unbroken one", { timeout: 120_000 }, async ({ round, saveEvery, kills }) => {
-    const output = join(folder, `killed-${round}`);
+  it.each(rounds)("killed %s ends in the bytes of an unbroken one", { timeout: 120_000 }, async (_, name, saveEvery, kills) => {
+    const output = join(folder, name);
     const settings = { ...flags, saveEvery, output };
-    for (const kill of kills) {
-      const { code, signal, stderr } = await interrupted("train", { ...settings, resume: existsSync(join(output, "last")) }, kill);
-      expect(signal === "SIGKILL" || code === 0, stderr).toBe(true);
-    }
+    for (const kill of kills) await interrupted("train", { ...settings, resume: existsSync(join(output, "last")) }, kill);
     await finish("train", settings);
-    expect(result(output)).toEqual(result(unbroken));
+    expect(remains(output)).toEqual(remains(unbroken));
     expect(logged(output)).toMatchObject({ "step-end": numbers(1, steps), "eval-end": numbers(0, steps, 2), "run-end": [steps] });
   });
 
   it("interrupted by Ctrl-C saves, says how to go on, and ends in the same bytes", { timeout: 120_000 }, async () => {
     const output = join(folder, "interrupted");
     const settings = { ...flags, saveEvery: 0, output };
-    const { code, stderr } = await interrupted("train", settings, { signal: "SIGINT", step: 3, delay: 0 });
+    const { code, stderr } = await interrupted("train", settings, { signal: "SIGINT", step: 0, delay: 0 });
     expect(code).toBe(130);
     const [, step] = /Stopped at step (\d+), with a checkpoint\. To go on: repeat the command with --resume\.\n$/.exec(stderr)!;
     expect(logged(output)["step-end"]).toEqual(numbers(1, Number(step)));
@@ -84,7 +80,7 @@ describe("a LoRA run", () => {
     const { code: again, stdout } = await lowrank("train", { ...settings, resume: true });
     expect(again).toBe(0);
     expect(stdout).toContain(`continuing after step ${step}\n`);
-    expect(result(output)).toEqual(result(unbroken));
+    expect(remains(output)).toEqual(remains(unbroken));
     expect(logged(output)["step-end"]).toEqual(numbers(1, steps));
   });
 });
@@ -96,10 +92,9 @@ describe.each<[string, string, Flags]>([
   it("killed ends in the bytes of an unbroken run", { timeout: 120_000 }, async () => {
     const [unbroken, output] = [join(folder, `${name}, unbroken`), join(folder, `${name}, killed`)];
     await succeed(command, { ...flags, output: unbroken });
-    const { signal } = await interrupted(command, { ...flags, output }, { signal: "SIGKILL", step: 7, delay: 10 });
-    expect(signal).toBe("SIGKILL");
+    await interrupted(command, { ...flags, output }, { signal: "SIGKILL", step: 5, delay: 10 });
     await finish(command, { ...flags, output });
-    expect(result(output)).toEqual(result(unbroken));
+    expect(remains(output)).toEqual(remains(unbroken));
     expect(Object.keys(result(output))).toContain("model.safetensors");
     expect(logged(output)["step-end"]).toEqual(numbers(1, steps));
   });

@@ -107,7 +107,7 @@ export interface Interruption {
   readonly delay: number;
 }
 
-/** Runs a training command in a process of its own and sends it a signal; a process that is faster ends as it would. */
+/** Runs a training command in a process of its own and sends it a signal; a process that is faster must end well. */
 export const interrupted = async (command: string, flags: Flags & { readonly output: string }, { signal, step, delay }: Interruption) => {
   const { child, ended } = start(command, flags);
   const watch = setInterval(() => {
@@ -117,5 +117,6 @@ export const interrupted = async (command: string, flags: Flags & { readonly out
   }, 2);
   const outcome = await ended;
   clearInterval(watch);
+  if (outcome.signal !== signal && ![0, 130].includes(outcome.code)) throw new Error(outcome.stderr);
   return outcome;
 };
