@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { countingBackend, type CountingBackend } from "../../test/counting-backend.ts";
+import { largestDifference } from "../../test/model-logits.ts";
 import { program } from "../graph/index.ts";
 import { frozenModules, logitsOf, openBase, type Base } from "../models/index.ts";
 import { ortBackend } from "../runtime/index.ts";
@@ -23,9 +24,6 @@ let expected: readonly Float32Array[];
 const programs: Programs = new Map();
 
 const start = (): Promise<Decoder> => createDecoder(backend, baseInference(base), programs, 1);
-
-const largestDifference = (a: Float32Array, b: Float32Array): number =>
-  a.reduce((most, value, index) => Math.max(most, Math.abs(value - b[index])), 0);
 
 beforeAll(async () => {
   process.env["LOWRANK_CACHE"] = await mkdtemp(join(tmpdir(), "lowrank-cache-"));

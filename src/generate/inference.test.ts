@@ -4,13 +4,13 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { countingBackend, type CountingBackend } from "../../test/counting-backend.ts";
+import { largestDifference, logitsAfter } from "../../test/model-logits.ts";
 import { randomAdapter, tinyModel } from "../../test/tiny-model.ts";
 import { loraConfig, planAdapter, type LoraConfig, type WeightedAdapter } from "../lora/index.ts";
 import { openBase, storedValues, type Base } from "../models/index.ts";
 import { viewOf } from "../nn/index.ts";
 import { ortBackend } from "../runtime/index.ts";
-import { createDecoder } from "./decoder.ts";
-import { adaptedInference, baseInference, mergedInference, type Inference } from "./inference.ts";
+import { adaptedInference, mergedInference } from "./inference.ts";
 
 const small = { vocab_size: 97 };
 let bases: Readonly<Record<"tied" | "untied" | "biased", Base>>;
@@ -28,25 +28,10 @@ afterAll(() => backend.dispose());
 
 const prompt = [1, 40, 17, 96, 3, 3, 58];
 
-/** Logits after the prompt; frees the inference. */
-const logitsOf = async (inference: Inference): Promise<Float32Array> => {
-  const programs = new Map();
-  const decoder = await createDecoder(backend, inference, programs, prompt.length);
-  const logits = await decoder.append(prompt);
-  await decoder.dispose();
-  for (const executable of programs.values()) await (await executable).dispose();
-  await inference.dispose();
-  return logits;
-};
-
-const baseLogits = (base: Base): Promise<Float32Array> => logitsOf(baseInference(base));
-const beside = async (base: Base, adapters: readonly WeightedAdapter[]): Promise<Float32Array> =>
-  logitsOf(await adaptedInference(backend, base, adapters));
-const folded = async (base: Base, adapters: readonly WeightedAdapter[]): Promise<Float32Array> =>
-  logitsOf(await mergedInference(backend, base, adapters));
-
-const difference = (a: Float32Array, b: Float32Array): number =>
-  a.reduce((most, value, index) => Math.max(most, Math.abs(value - b[index])), 0);
+const baseLogits = (base: Base): Promise<Float32Array> => logitsAfter(backend, base, prompt);
+const beside = (base: Base, adapters: readonly WeightedAdapter[]): Promise<Float32Array> => logitsAfter(backend, base, prompt, adapters);
+const folded = (base: Base, adapters: readonly WeightedAdapter[]): Promise<Float32Array> =>
+  logitsAfter(backend, base, prompt, adapters, "folded");
 
 const kinds: readonly (readonly [string, keyof typeof bases, Partial<LoraConfig>])[] = [
   ["queries and values", "tied", { target_modules: ["q_proj", "v_proj"] }],
@@ -75,8 +60,8 @@ describe.each(kinds)("an adapter on %s", (_, kind, config) => {
   it.each([1, -1.5])("says the same beside the base and folded in, at weight %d", async (weight) => {
     const adapters = [{ ...one, weight }];
     const logits = await beside(base, adapters);
-    expect(difference(logits, plain)).toBeGreaterThan(0.1);
-    expect(difference(logits, await folded(base, adapters))).toBeLessThan(1e-4);
+    expect(largestDifference(logits, plain)).toBeGreaterThan(0.1);
+    expect(largestDifference(logits, await folded(base, adapters))).toBeLessThan(1e-4);
   });
 
   it("is the base at weight 0", async () => {
@@ -87,8 +72,8 @@ describe.each(kinds)("an adapter on %s", (_, kind, config) => {
 
   it("is taken away by its own negative", async () => {
     const adapters = [one, { ...one, weight: -1 }];
-    expect(difference(await beside(base, adapters), plain)).toBeLessThan(1e-4);
-    expect(difference(await folded(base, adapters), plain)).toBeLessThan(1e-4);
+    expect(largestDifference(await beside(base, adapters), plain)).toBeLessThan(1e-4);
+    expect(largestDifference(await folded(base, adapters), plain)).toBeLessThan(1e-4);
   });
 });
 
@@ -124,8 +109,8 @@ describe("several adapters", () => {
         async (weights, kind) => {
           const adapters = await mixed(bases[kind], weights);
           const logits = await beside(bases[kind], adapters);
-          expect(difference(logits, await folded(bases[kind], adapters))).toBeLessThan(1e-4);
-          expect(difference(logits, await beside(bases[kind], adapters.toReversed()))).toBeLessThan(1e-4);
+          expect(largestDifference(logits, await folded(bases[kind], adapters))).toBeLessThan(1e-4);
+          expect(largestDifference(logits, await beside(bases[kind], adapters.toReversed()))).toBeLessThan(1e-4);
         },
       ),
       { numRuns: 8, seed: 5 },
@@ -138,7 +123,7 @@ describe("several adapters", () => {
       { ...one, weight: 1.25 },
       { ...one, weight: -0.5 },
     ];
-    expect(difference(await beside(bases.tied, parts), await beside(bases.tied, [one]))).toBeLessThan(1e-4);
+    expect(largestDifference(await beside(bases.tied, parts), await beside(bases.tied, [one]))).toBeLessThan(1e-4);
   });
 
   it("that train one tensor whole are both in it", async () => {

@@ -1,0 +1,136 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { beforeAll, describe, expect, it } from "vitest";
+import { countingBackend } from "../../test/counting-backend.ts";
+import { randomAdapter, tinyModel } from "../../test/tiny-model.ts";
+import { openBase, storedTensors, storedValues, type Base } from "../models/index.ts";
+import { viewOf } from "../nn/index.ts";
+import { referenceBackend } from "../runtime/index.ts";
+import { f32, random, type HostTensor } from "../util/index.ts";
+import { mergedTensors, mergeModule, unmergeModule, type WeightedAdapter } from "./merge.ts";
+
+const backend = countingBackend(referenceBackend());
+const module = "model.layers.0.mlp.down_proj";
+const shape = [16, 24];
+
+let base: Base;
+beforeAll(async () => {
+  process.env["LOWRANK_CACHE"] = await mkdtemp(join(tmpdir(), "lowrank-cache-"));
+  base = await openBase(await tinyModel({ vocab_size: 97 }));
+});
+
+const relative = (a: Float32Array, b: Float32Array): number =>
+  Math.sqrt(a.reduce((sum, value, index) => sum + (value - b[index]) ** 2, 0) / b.reduce((sum, value) => sum + value ** 2, 0));
+const valuesOf = ({ data }: HostTensor): Float32Array => data as Float32Array;
+const randomWeight = (seed: number): HostTensor => {
+  const generator = random(seed);
+  return f32(
+    Float32Array.from({ length: shape[0] * shape[1] }, () => generator.normal()),
+    shape,
+  );
+};
+
+/** One to three adapters of several ranks and scalings. */
+const several = fc.array(
+  fc.record({
+    r: fc.integer({ min: 1, max: 5 }),
+    lora_alpha: fc.integer({ min: 1, max: 16 }),
+    use_rslora: fc.boolean(),
+    weight: fc.double({ min: -2, max: 2, noNaN: true }),
+    seed: fc.nat(),
+  }),
+  { minLength: 1, maxLength: 3 },
+);
+const adaptersOf = (settings: typeof several extends fc.Arbitrary<infer T> ? T : never): Promise<WeightedAdapter[]> =>
+  Promise.all(settings.map(async ({ weight, seed, ...config }) => ({ ...(await randomAdapter(base, config, seed)), weight })));
+
+describe("a merged weight", () => {
+  it("is W + Σ weight·s·(A·B)ᵀ, element by element", async () => {
+    await fc.assert(
+      fc.asyncProperty(several, fc.nat(), async (settings, seed) => {
+        const W = randomWeight(seed);
+        const adapters = await adaptersOf(settings);
+        const expected = Array.from(valuesOf(W));
+        for (const { adapter, parameters, weight } of adapters) {
+          const { scaling, rank, inFeatures, outFeatures } = adapter.targets.get(module)!;
+          const part = (name: string): Float32Array =>
+            viewOf(
+              parameters,
+              adapter.layout.slots.find((slot) => slot.name === `${module}.${name}`)!,
+            );
+          const [A, B] = [part("lora_A"), part("lora_B")]; // (in, r), (r, out)
+          for (let o = 0; o < outFeatures; o++)
+            for (let i = 0; i < inFeatures; i++)
+              for (let k = 0; k < rank; k++) expected[o * inFeatures + i] += weight * scaling * A[i * rank + k] * B[k * outFeatures + o];
+        }
+        const merged = valuesOf((await mergeModule(backend, module, W, adapters))!);
+        merged.forEach((value, index) => expect(value).toBeCloseTo(expected[index], 5));
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it("gives W back when it is unmerged", async () => {
+    await fc.assert(
+      fc.asyncProperty(several, fc.nat(), async (settings, seed) => {
+        const W = randomWeight(seed);
+        const adapters = await adaptersOf(settings);
+        const merged = (await mergeModule(backend, module, W, adapters))!;
+        const back = (await unmergeModule(backend, module, merged, adapters))!;
+        expect(relative(valuesOf(back), valuesOf(W))).toBeLessThan(1e-6);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it("is the same from the base's file as from its values", async () => {
+    const adapters = await adaptersOf([{ r: 3, lora_alpha: 5, use_rslora: false, weight: 1, seed: 4 }]);
+    const stored = storedTensors(base)(`${module}.weight`)!;
+    const values = f32(await storedValues(base, `${module}.weight`), shape);
+    expect(await mergeModule(backend, module, stored, adapters)).toEqual(await mergeModule(backend, module, values, adapters));
+  });
+
+  it("is none where no adapter targets the module", async () => {
+    const adapters = [{ ...(await randomAdapter(base, { target_modules: ["q_proj"] })), weight: 1 }];
+    expect(await mergeModule(backend, module, randomWeight(0), adapters)).toBeUndefined();
+    expect(await unmergeModule(backend, module, randomWeight(0), adapters)).toBeUndefined();
+    expect(await mergeModule(backend, module, randomWeight(0), [])).toBeUndefined();
+  });
+});
+
+describe("the tensors that adapters change", () => {
+  it.each<[string, Parameters<typeof randomAdapter>[1][], string[]]>([
+    ["targets", [{ target_modules: ["layers.1.mlp.up_proj"] }], ["model.layers.1.mlp.up_proj.weight"]],
+    ["a tied head", [{ target_modules: ["lm_head"] }], ["lm_head.weight"]],
+    [
+      "a tied embedding, which the head leaves",
+      [{ target_modules: ["layers.0.self_attn.k_proj"], modules_to_save: ["embed_tokens"] }],
+      ["model.embed_tokens.weight", "model.layers.0.self_attn.k_proj.weight", "lm_head.weight"],
+    ],
+    [
+      "what either of two adapters changes, once",
+      [
+        { target_modules: ["lm_head", "layers.0.mlp.up_proj"] },
+        { target_modules: ["layers.0.mlp.up_proj"], modules_to_save: ["lm_head", "model.norm"] },
+      ],
+      ["model.norm.weight", "lm_head.weight", "model.layers.0.mlp.up_proj.weight"],
+    ],
+  ])("are %s", async (_, configs, names) => {
+    const adapters = await Promise.all(configs.map(async (config) => ({ ...(await randomAdapter(base, config)), weight: 1 })));
+    const changed = mergedTensors(backend, base, adapters);
+    expect([...changed.keys()].sort()).toEqual(names.sort());
+    for (const [name, make] of changed)
+      expect((await make()).shape).toEqual(base.weights.get(name === "lm_head.weight" ? "model.embed_tokens.weight" : name)!.shape);
+  });
+
+  it("are computed when they are asked for, and not before", async () => {
+    const before = backend.made().programs;
+    const changed = mergedTensors(backend, base, [{ ...(await randomAdapter(base)), weight: 1 }]);
+    expect(backend.made().programs).toBe(before);
+    await changed.get(`${module}.weight`)!();
+    expect(backend.made().programs).toBe(before + 1);
+    expect(backend.held().programs).toBe(0);
+  });
+});

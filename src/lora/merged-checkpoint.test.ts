@@ -1,0 +1,107 @@
+import { mkdtemp, readdir, readFile, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { largestDifference, logitsAfter } from "../../test/model-logits.ts";
+import { randomAdapter, tinyModel } from "../../test/tiny-model.ts";
+import { openCheckpoint, readTensor } from "../formats/index.ts";
+import { openBase, type Base } from "../models/index.ts";
+import { ortBackend, type Backend } from "../runtime/index.ts";
+import type { LoraConfig } from "./config.ts";
+import type { WeightedAdapter } from "./merge.ts";
+import { writeMergedCheckpoint } from "./merged-checkpoint.ts";
+
+let base: Base;
+let backend: Backend;
+beforeAll(async () => {
+  process.env["LOWRANK_CACHE"] = await mkdtemp(join(tmpdir(), "lowrank-cache-"));
+  base = await openBase(await tinyModel({ vocab_size: 97 }));
+  backend = ortBackend({ threads: 1 });
+});
+afterAll(() => backend.dispose());
+
+const folder = async (): Promise<string> => join(await mkdtemp(join(tmpdir(), "lowrank-merged-")), "model");
+const adapterOn = async (config: Partial<LoraConfig>): Promise<WeightedAdapter> => ({ ...(await randomAdapter(base, config)), weight: 1 });
+
+const logitsOf = (model: Base, adapters: readonly WeightedAdapter[] = []): Promise<Float32Array> =>
+  logitsAfter(backend, model, [1, 40, 17, 96, 3], adapters);
+
+describe("a merged checkpoint", () => {
+  it.each<[string, Partial<LoraConfig>, boolean]>([
+    ["every linear module", {}, true],
+    ["a tied head", { target_modules: ["lm_head", "v_proj"] }, false],
+    ["a tied head trained whole", { target_modules: ["q_proj"], modules_to_save: ["lm_head"] }, false],
+    ["a tied embedding trained whole", { target_modules: ["q_proj"], modules_to_save: ["embed_tokens"] }, false],
+    ["norms trained whole", { target_modules: ["q_proj"], modules_to_save: ["norm"] }, true],
+  ])("says by itself what base and adapter on %s say", async (_, config, isTied) => {
+    const adapters = [await adapterOn(config)];
+    const directory = await folder();
+    await writeMergedCheckpoint(backend, base, adapters, directory);
+    const merged = await openBase(directory);
+    expect(merged.model.config["tie_word_embeddings"]).toBe(isTied);
+    const [alone, beside] = [await logitsOf(merged), await logitsOf(base, adapters)];
+    expect(largestDifference(alone, beside)).toBeLessThan(1e-4);
+    expect(largestDifference(alone, await logitsOf(base))).toBeGreaterThan(0.05);
+    expect(merged.digest).not.toBe(base.digest);
+  });
+
+  it("keeps the bytes that no adapter changes, and the tokenizer", async () => {
+    const directory = await folder();
+    await writeMergedCheckpoint(backend, base, [await adapterOn({ target_modules: ["lm_head", "layers.1.self_attn.q_proj"] })], directory);
+    const [before, after] = [await openCheckpoint(base.directory), await openCheckpoint(directory)];
+    const changed: string[] = [];
+    for (const [name, location] of after.tensors) {
+      const original = before.tensors.get(name);
+      if (
+        original === undefined ||
+        Buffer.compare(Buffer.from((await readTensor(original)).data.buffer), Buffer.from((await readTensor(location)).data.buffer)) !== 0
+      )
+        changed.push(name);
+    }
+    expect(changed.sort()).toEqual(["lm_head.weight", "model.layers.1.self_attn.q_proj.weight"]);
+    for (const file of ["tokenizer.json", "tokenizer_config.json", "generation_config.json"])
+      expect(await readFile(join(directory, file))).toEqual(await readFile(join(base.directory, file)));
+  });
+
+  it.each([
+    ["bf16", "bfloat16", 0.1],
+    ["f16", "float16", 0.01],
+  ] as const)("can be written as %s", async (dtype, name, tolerance) => {
+    const adapters = [await adapterOn({})];
+    const directory = await folder();
+    await writeMergedCheckpoint(backend, base, adapters, directory, dtype);
+    const { config, tensors } = await openCheckpoint(directory);
+    expect(config["torch_dtype"]).toBe(name);
+    expect(new Set([...tensors.values()].map((location) => location.dtype))).toEqual(new Set([dtype]));
+    const [rounded, exact] = [await logitsOf(await openBase(directory)), await logitsOf(base, adapters)];
+    expect(largestDifference(rounded, exact)).toBeLessThan(tolerance);
+    // A checkpoint of half the size stays so when something is merged into it.
+    const again = await folder();
+    await writeMergedCheckpoint(backend, await openBase(directory), adapters, again);
+    expect(new Set([...(await openCheckpoint(again)).tensors.values()].map((location) => location.dtype))).toEqual(new Set([dtype]));
+  });
+
+  it("is refused as f16 where a value is too large, and leaves no file", async () => {
+    const one = await adapterOn({ target_modules: ["layers.0.mlp.up_proj"] });
+    const directory = await folder();
+    const error = await writeMergedCheckpoint(backend, base, [{ ...one, weight: 1e7 }], directory, "f16").catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toMatchObject({ code: "invalid-data", where: "model.layers.0.mlp.up_proj.weight" });
+    expect((error as Error).message).toContain(
+      "The tensor has values above 65504, the largest that f16 can hold. Write bf16 or f32 instead.",
+    );
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  it("is not written over its base, by whatever path", async () => {
+    const link = await folder();
+    await symlink(base.directory, link);
+    const before = await readFile(join(base.directory, "model.safetensors"));
+    for (const directory of [base.directory, `${base.directory}/`, relative(process.cwd(), base.directory), link])
+      await expect(writeMergedCheckpoint(backend, base, [await adapterOn({})], directory)).rejects.toThrow(
+        "The merged model would overwrite the base that it is made from. Choose another folder.",
+      );
+    expect(await readFile(join(base.directory, "model.safetensors"))).toEqual(before);
+  });
+});
