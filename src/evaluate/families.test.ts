@@ -1,12 +1,14 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hasShared, sharedPath } from "../../test/shared.ts";
+import { openCheckpoint, tensorChunks, writeCheckpoint } from "../formats/index.ts";
 import { createDecoder } from "../generate/decoder.ts";
 import { baseInference } from "../generate/inference.ts";
 import { program } from "../graph/index.ts";
-import { frozenModules, logitsOf, openBase } from "../models/index.ts";
+import { loadAdapter, saveAdapter, writeMergedCheckpoint } from "../lora/index.ts";
+import { frozenModules, logitsOf, openBase, storedValues, type Base } from "../models/index.ts";
 import { ortBackend, type Backend } from "../runtime/index.ts";
 import { hiddenStates } from "../train/step.ts";
 import { i32, random } from "../util/index.ts";
@@ -19,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => backend.dispose());
 
-const families = ["gemma", "gemma2", "gemma3", "granite", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3"];
+const families = ["gemma", "gemma2", "gemma3", "gpt2", "granite", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3"];
 
 describe.skipIf(!hasShared)("against transformers and PEFT", () => {
   it.each(families)("%s has the recorded logits, gradients and training curve", async (family) => {
@@ -35,6 +37,43 @@ describe.skipIf(!hasShared)("against transformers and PEFT", () => {
     expect(Math.max(logits.base, logits.adapter)).toBeLessThan(5e-4);
     expect(Math.max(...Object.values(gradients))).toBeLessThan(1e-3);
     expect(Math.max(...losses)).toBeLessThan(1e-3);
+  });
+});
+
+describe.skipIf(!hasShared)("a checkpoint saved without its head", () => {
+  it("opens as the same model though its names lack the prefix, and merges as the same", async () => {
+    const golden = sharedPath("goldens", "gpt2.all-linear");
+    const { config, tensors } = await openCheckpoint(join(golden, "model"));
+    const folder = await mkdtemp(join(tmpdir(), "lowrank-headless-"));
+    const sources = [...tensors].map(([name, location]) => ({
+      ...location,
+      name: name.replace("transformer.", ""),
+      chunks: () => tensorChunks(location),
+    }));
+    await writeCheckpoint(join(folder, "model"), { config, tensors: sources });
+    const [original, headless] = [await openBase(join(golden, "model")), await openBase(join(folder, "model"))];
+    expect([...headless.weights.keys()].toSorted()).toEqual([...original.weights.keys()].toSorted());
+
+    const merge = async (base: Base, name: string) => {
+      const options = { baseDigest: base.digest };
+      const adapter = { ...(await loadAdapter(join(golden, "adapter"), base.model, options)), weight: 1 };
+      await writeMergedCheckpoint(backend, base, [adapter], join(folder, name));
+      const merged = await openBase(join(folder, name));
+      return storedValues(merged, "transformer.h.1.attn.c_attn.weight");
+    };
+    const expected = await merge(original, "merged");
+    expect(await merge(headless, "merged-headless")).toEqual(expected);
+    expect(expected).not.toEqual(await storedValues(original, "transformer.h.1.attn.c_attn.weight"));
+  });
+
+  it("and one adapted through weights that lie as (in, out) is saved with PEFT's word for it", async () => {
+    const golden = sharedPath("goldens", "gpt2.all-linear");
+    const base = await openBase(join(golden, "model"));
+    const adapter = await loadAdapter(join(golden, "adapter"), base.model, { baseDigest: base.digest });
+    const folder = await mkdtemp(join(tmpdir(), "lowrank-gpt2-"));
+    await saveAdapter(join(folder, "saved"), base.model, adapter, base.digest);
+    expect(JSON.parse(await readFile(join(folder, "saved/adapter_config.json"), "utf8"))).toMatchObject({ fan_in_fan_out: true });
+    expect((await loadAdapter(join(folder, "saved"), base.model, { baseDigest: base.digest })).parameters).toEqual(adapter.parameters);
   });
 });
 

@@ -5,8 +5,8 @@ import { ourName, readSafetensorsHeader, readTensor, readTensorF32 } from "../fo
 import { input, program } from "../graph/index.ts";
 import { mergedInference } from "../generate/inference.ts";
 import { adaptedModules, loadAdapter, slotTensors, type StoredAdapter } from "../lora/index.ts";
-import { logitsOf, openBase, storedTensors, type Base } from "../models/index.ts";
-import { modulesOf, viewOf, type Modules } from "../nn/index.ts";
+import { logitsOf, modelModules, openBase, storedTensors, type Base } from "../models/index.ts";
+import { viewOf, type Modules } from "../nn/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
 import { adamw } from "../train/optim/adamw.ts";
 import { clipByNorm } from "../train/clip.ts";
@@ -160,7 +160,7 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
   if (untold !== undefined)
     throw new LowrankError("adapter-mismatch", `The reference has no gradient for "${untold.name}".`, { where: recorded.path });
   const logits = {
-    base: await difference("logits_base", modulesOf({ find, aliases: model.aliases }), {}),
+    base: await difference("logits_base", modelModules(model, find), {}),
     adapter: await difference("logits_adapter", adapted, { parameters: f32(stored.parameters) }),
     merged: await difference("logits_merged", merged.modules(), merged.feeds),
   };

@@ -1,8 +1,8 @@
 /** @file A base made ready to generate: alone, with adapters beside it, or with adapters folded in. It knows nothing about tokens. */
 import { input, type Tensor } from "../graph/index.ts";
 import { adaptedModules, findBase, isWhole, mergedTensors, mixedTensors, type ActiveAdapter, type WeightedAdapter } from "../lora/index.ts";
-import { frozenModules, storedTensors, type Base, type Model } from "../models/index.ts";
-import { modulesOf, viewOf, type Modules } from "../nn/index.ts";
+import { frozenModules, modelModules, storedTensors, type Base, type Model } from "../models/index.ts";
+import { viewOf, type Modules } from "../nn/index.ts";
 import type { Backend, Resident } from "../runtime/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
 
@@ -83,7 +83,7 @@ export const mergedInference = async (backend: Backend, base: Base, adapters: re
   const { feeds, dispose } = await uploadAll(backend, mergedTensors(backend, base, adapters));
   return {
     model: base.model,
-    modules: () => modulesOf({ find: fedOver(base, feeds) }),
+    modules: () => modelModules(base.model, fedOver(base, feeds)),
     feeds,
     dispose,
   };

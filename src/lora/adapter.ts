@@ -1,7 +1,7 @@
 /** @file An adapter planned for a model: its targets, its place in the flat vector, and the modules it makes of the base's. It knows nothing about files. */
 import { reshape, slice, type Tensor } from "../graph/index.ts";
-import type { LinearSpec, Model } from "../models/index.ts";
-import { layoutOf, modulesOf, viewOf, type Modules, type ParameterLayout, type ParameterSlot } from "../nn/index.ts";
+import { modelModules, type LinearSpec, type Model } from "../models/index.ts";
+import { layoutOf, viewOf, type Modules, type ParameterLayout, type ParameterSlot } from "../nn/index.ts";
 import { hashText, LowrankError, random } from "../util/index.ts";
 import type { LoraConfig } from "./config.ts";
 import type { Dropout } from "./dropout.ts";
@@ -100,7 +100,7 @@ export const findBase = ({ aliases }: Model, find: (name: string) => Tensor | un
 /** The base's modules with adapters beside them: h = base(x) + Σ weight·adapter(x). */
 export const adaptedModules = ({ model, find, active, trainable = [], dropout }: AdaptedModulesOptions): Modules => {
   const whole = new Map(active.flatMap(({ tensors }) => [...tensors].filter(([name]) => !/\.lora_[AB]$/.test(name))));
-  const base = modulesOf({ find: (name) => whole.get(name) ?? findBase(model, find, name), trainable });
+  const base = modelModules(model, (name) => whole.get(name) ?? findBase(model, find, name), trainable);
   const linears = new Map<string, LinearSpec>(model.linears.map((linear) => [linear.module, linear]));
   return {
     ...base,

@@ -108,7 +108,6 @@ export const loraConfig = (given: Partial<LoraConfig> = {}, where = "adapter con
 
 // What PEFT writes for options that are not used; any other value changes the layer's mathematics.
 const neutral: Readonly<Record<string, readonly unknown[]>> = {
-  fan_in_fan_out: [false, undefined],
   use_dora: [false, undefined],
   lora_bias: [false, undefined],
   trainable_token_indices: [null, undefined],

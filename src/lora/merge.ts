@@ -1,5 +1,5 @@
 /** @file Folds adapters into the base's weights and out again, tensor by tensor on a backend. It knows nothing about files. */
-import { input, program, type Tensor } from "../graph/index.ts";
+import { input, program, transpose, type Tensor } from "../graph/index.ts";
 import { storedTensors, storedValues, type Base } from "../models/index.ts";
 import { viewOf, type ParameterSlot } from "../nn/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
@@ -19,7 +19,7 @@ interface Folding {
 }
 
 /**
- * W′ of one module from W (out, in), or back. Adapters are folded in one after another and out in the opposite order.
+ * W′ of one module from W, both as the checkpoint holds them, or back. Adapters are folded in one after another and out in the opposite order.
  * Undefined where no adapter targets the module.
  */
 const foldModule = async (backend: Backend, module: string, W: Tensor | HostTensor, { adapters, direction }: Folding) => {
@@ -37,7 +37,9 @@ const foldModule = async (backend: Backend, module: string, W: Tensor | HostTens
         return [name, input(key, shape)];
       }),
     );
-    folded = adapter.variant[direction]({ ...target, scaling: target.scaling * weight }, (name) => tensors.get(name)!, folded);
+    const turn = (weights: Tensor): Tensor => (target.turned ? transpose(weights, [1, 0]) : weights);
+    const weighted = { ...target, scaling: target.scaling * weight };
+    folded = turn(adapter.variant[direction](weighted, (name) => tensors.get(name)!, turn(folded)));
   }
   if (folded === given) return undefined;
   const executable = await backend.compile(program({ folded }));

@@ -9,7 +9,7 @@ import {
   writeCheckpoint,
   type TensorSource,
 } from "../formats/index.ts";
-import type { Base } from "../models/index.ts";
+import { namedTensors, type Base } from "../models/index.ts";
 import type { Backend } from "../runtime/index.ts";
 import { LowrankError, narrowBf16, narrowF16, type DType, type HostTensor } from "../util/index.ts";
 import { mergedTensors, type WeightedAdapter } from "./merge.ts";
@@ -56,7 +56,8 @@ export const writeMergedCheckpoint = async (
       where: directory,
       fix: "Choose another folder.",
     });
-  const { config, tensors: stored } = await openCheckpoint(base.directory);
+  const { config, tensors: named } = await openCheckpoint(base.directory);
+  const stored = namedTensors(base.model, named);
   const changed = mergedTensors(backend, base, adapters);
   const names = new Set([...stored.keys(), ...changed.keys()]);
   const tensors = [...names].map((name): TensorSource => {

@@ -30,7 +30,11 @@ export const saveAdapter = async (
     layout.slots.map((slot) => [slot.name, { dtype: "f32", shape: slot.shape, data: viewOf(parameters, slot) }]),
   );
   await writePeftAdapter(directory, {
-    config: writeLoraConfig({ ...config, target_modules: expanded }),
+    // Said for PEFT; read back, the model knows how its weights lie.
+    config: {
+      ...writeLoraConfig({ ...config, target_modules: expanded }),
+      fan_in_fan_out: [...targets.values()].some(({ turned }) => turned),
+    },
     tensors,
     metadata: { [digestKey]: baseDigest },
   });

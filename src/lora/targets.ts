@@ -12,6 +12,8 @@ export interface AdapterTarget {
   readonly rank: number;
   /** s of h = xW + s·xAB. */
   readonly scaling: number;
+  /** Whether the checkpoint holds W as (in, out); default no. */
+  readonly turned?: boolean;
 }
 
 const compile = (pattern: string, key: string): RegExp => {
@@ -57,10 +59,10 @@ const fromPattern = (module: string, pattern: Readonly<Record<string, number>>, 
 export const selectTargets = (linears: readonly LinearSpec[], config: LoraConfig): AdapterTarget[] => {
   const targets = linears
     .filter((linear) => isTarget(linear, config))
-    .map(({ module, inFeatures, outFeatures }) => {
+    .map(({ module, inFeatures, outFeatures, turned }) => {
       const rank = fromPattern(module, config.rank_pattern, "rank_pattern") ?? config.r;
       const alpha = fromPattern(module, config.alpha_pattern, "alpha_pattern") ?? config.lora_alpha;
-      return { module, inFeatures, outFeatures, rank, scaling: scalingOf(alpha, rank, config.use_rslora) };
+      return { module, inFeatures, outFeatures, rank, scaling: scalingOf(alpha, rank, config.use_rslora), ...(turned && { turned }) };
     });
   if (targets.length === 0) {
     const names = [...new Set(linears.map(({ module }) => module.split(".").at(-1)!))];

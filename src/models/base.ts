@@ -16,7 +16,15 @@ export interface Base {
 }
 
 // Buffers that old checkpoints carry and no forward pass reads.
-const derived = /\.rotary_emb\.inv_freq$/;
+const derived = /\.(rotary_emb\.inv_freq|attn\.(masked_)?bias)$/;
+
+/** Tensors by the model's names: checkpoints that were saved without a head leave out the prefix that all other names share. */
+export const namedTensors = <T>({ parameters }: Pick<Model, "parameters">, stored: ReadonlyMap<string, T>): ReadonlyMap<string, T> => {
+  const wanted = new Set(parameters.map(({ name }) => name));
+  const prefix = parameters[0].name.split(".", 1)[0];
+  const nameOf = (name: string): string => (!wanted.has(name) && wanted.has(`${prefix}.${name}`) ? `${prefix}.${name}` : name);
+  return new Map([...stored].map(([name, tensor]) => [nameOf(name), tensor]));
+};
 
 const account = (model: Model, stored: ReadonlyMap<string, WeightLocation>, where: string): void => {
   const wanted = new Map(model.parameters.map(({ name, shape }) => [name, shape]));
@@ -49,8 +57,9 @@ const account = (model: Model, stored: ReadonlyMap<string, WeightLocation>, wher
 export const openBase = async (directory: string): Promise<Base> => {
   const checkpoint = await openCheckpoint(directory);
   const model = modelOf(checkpoint.config, `${directory}/config.json`);
-  account(model, checkpoint.tensors, directory);
-  return { directory, model, weights: await prepareWeights(checkpoint), digest: await baseDigest(checkpoint) };
+  account(model, namedTensors(model, checkpoint.tensors), directory);
+  const weights = namedTensors(model, await prepareWeights(checkpoint));
+  return { directory, model, weights, digest: await baseDigest(checkpoint) };
 };
 
 /** Finds the stored tensors of a base, one graph tensor for each. */
@@ -69,6 +78,15 @@ export const storedTensors = ({ model, weights }: Pick<Base, "model" | "weights"
 export const storedValues = async ({ model, weights }: Pick<Base, "model" | "weights">, name: string): Promise<Float32Array> =>
   (await readTensorF32(weights.get(name) ?? weights.get(model.aliases[name])!)).data as Float32Array;
 
+/** A model's modules over a way to find its tensors. */
+export const modelModules = (
+  { aliases, linears }: Model,
+  find: (name: string) => Tensor | undefined,
+  trainable: readonly Tensor[] = [],
+): Modules => {
+  const turned = new Set(linears.filter((linear) => linear.turned).map(({ module }) => module));
+  return modulesOf({ find, aliases, turned, trainable });
+};
+
 /** The modules of a frozen base. */
-export const frozenModules = (base: Pick<Base, "model" | "weights">): Modules =>
-  modulesOf({ find: storedTensors(base), aliases: base.model.aliases });
+export const frozenModules = (base: Pick<Base, "model" | "weights">): Modules => modelModules(base.model, storedTensors(base));

@@ -3,6 +3,7 @@ import { LowrankError } from "../util/index.ts";
 import { gemma } from "./gemma.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
+import { gpt2 } from "./gpt2.ts";
 import { granite } from "./granite.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
@@ -17,6 +18,7 @@ const families: Readonly<Record<string, Family>> = {
   gemma,
   gemma2,
   gemma3_text: gemma3,
+  gpt2,
   granite,
   llama,
   mistral,

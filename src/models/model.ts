@@ -19,6 +19,8 @@ export interface LinearSpec {
   readonly inFeatures: number;
   readonly outFeatures: number;
   readonly bias: boolean;
+  /** Whether the checkpoint holds the weight as (in, out) instead of (out, in); default no. */
+  readonly turned?: boolean;
   /** The output embedding, which "all-linear" leaves out. */
   readonly isHead: boolean;
 }

@@ -6,6 +6,7 @@ export { chunkedLoss, crossEntropy, linearCrossEntropy } from "./loss.ts";
 export { documentMask } from "./mask.ts";
 export { fusedGatedMlp, gatedMlp } from "./mlp.ts";
 export { modulesOf, type Modules } from "./modules.ts";
+export { layerNorm } from "./norm.ts";
 export { recomputed } from "./recompute.ts";
 export { ropeTables, ropeWith, turn, type Rope, type RopeSettings, type RopeTables } from "./rope.ts";
 export { softcap } from "./softcap.ts";

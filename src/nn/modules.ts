@@ -21,11 +21,13 @@ export interface ModulesOptions {
   readonly find: (name: string) => Tensor | undefined;
   /** Parameters that share another's storage unless they are found on their own: a tied head. */
   readonly aliases?: Readonly<Record<string, string>>;
+  /** Linear modules whose weights are (in, out). */
+  readonly turned?: ReadonlySet<string>;
   readonly trainable?: readonly Tensor[];
 }
 
 /** Modules over a way to find parameters. */
-export const modulesOf = ({ find, aliases = {}, trainable = [] }: ModulesOptions): Modules => {
+export const modulesOf = ({ find, aliases = {}, turned = new Set(), trainable = [] }: ModulesOptions): Modules => {
   const resolve = (name: string): Tensor | undefined => find(name) ?? (Object.hasOwn(aliases, name) ? find(aliases[name]) : undefined);
   const tensor = (name: string): Tensor => {
     const found = resolve(name);
@@ -36,14 +38,14 @@ export const modulesOf = ({ find, aliases = {}, trainable = [] }: ModulesOptions
   return {
     has: (name) => resolve(name) !== undefined,
     tensor,
-    linear: (module, x) => matmul(x, tensor(`${module}.weight`), { transposeB: true }, resolve(`${module}.bias`)), // (N, out)
+    linear: (module, x) => matmul(x, tensor(`${module}.weight`), { transposeB: !turned.has(module) }, resolve(`${module}.bias`)), // (N, out)
     embedding: (module, ids) => {
       const table = tensor(`${module}.weight`); // (V, D)
       return reshape(gather(table, ids), [-1, table.shape[1]]); // (N, D)
     },
     plainWeight: (module) => {
       const found = tensor(`${module}.weight`);
-      return wanted.has(found) || resolve(`${module}.bias`) !== undefined ? undefined : found;
+      return wanted.has(found) || turned.has(module) || resolve(`${module}.bias`) !== undefined ? undefined : found;
     },
     trainable: wanted,
   };

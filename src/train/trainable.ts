@@ -1,8 +1,8 @@
 /** @file What a run trains: an adapter beside a frozen base, or every parameter. It knows nothing about optimisers or data. */
 import type { Tensor } from "../graph/index.ts";
 import { adaptedModules, slotTensors, type Adapter, type Dropout } from "../lora/index.ts";
-import type { Model } from "../models/index.ts";
-import { layoutOf, modulesOf, type Modules, type ParameterLayout } from "../nn/index.ts";
+import { modelModules, type Model } from "../models/index.ts";
+import { layoutOf, type Modules, type ParameterLayout } from "../nn/index.ts";
 import { hashText, random } from "../util/index.ts";
 
 /** The frozen part of a model: its tensors by name, none where everything is trained. */
@@ -29,7 +29,7 @@ export const trainableAdapter = (model: Model, adapter: Adapter): Trainable => (
 export const trainableModel = (model: Model): Trainable => ({
   layout: layoutOf(model.parameters.map(({ name, shape }) => ({ name, shape, role: name.endsWith(".bias") ? "bias" : "weight" }))),
   dropout: 0,
-  modules: (tensors) => modulesOf({ find: (name) => tensors.get(name), aliases: model.aliases, trainable: [...tensors.values()] }),
+  modules: (tensors) => modelModules(model, (name) => tensors.get(name), [...tensors.values()]),
 });
 
 /** Starting values of a model that is trained from scratch; each tensor has a stream of its own. */

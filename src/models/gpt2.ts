@@ -1,0 +1,106 @@
+/** @file The GPT-2 family: learned positions, layer norms with biases, fused projections whose weights lie as (in, out). */
+import { configReader } from "../formats/index.ts";
+import { add, reshape, slice, transpose, type Tensor } from "../graph/index.ts";
+import { layerNorm, recomputed } from "../nn/index.ts";
+import { LowrankError } from "../util/index.ts";
+import { activationOf, requireValue } from "./decoder-config.ts";
+import type { Family, LinearSpec, ParameterSpec } from "./model.ts";
+
+export const gpt2: Family = (config, where) => {
+  const read = configReader(config, where);
+  requireValue(config, "add_cross_attention", false, where);
+  const D = read.size("n_embd", 768);
+  const H = read.size("n_head", 12);
+  const F = read.size("n_inner", 4 * D);
+  const layers = read.size("n_layer", 12);
+  const V = read.size("vocab_size", 50_257);
+  const maxPositions = read.size("n_positions", 1024);
+  const epsilon = read.number("layer_norm_epsilon", 1e-5);
+  const deviation = read.number("initializer_range", 0.02);
+  const tied = read.boolean("tie_word_embeddings", true);
+  const activation = activationOf(read, "activation_function", "gelu_new");
+  const isScaled = read.boolean("scale_attn_weights", true);
+  const scalesByLayer = read.boolean("scale_attn_by_inverse_layer_idx", false);
+  if (D % H !== 0) throw new LowrankError("invalid-config", `n_embd ${D} is no multiple of n_head ${H}.`, { where });
+  const headSize = D / H;
+
+  const nameOf = (layer: number): string => `transformer.h.${layer}`;
+  const indices = Array.from({ length: layers }, (_, layer) => layer);
+  const linearsOf = (layer: number): LinearSpec[] => {
+    const linear = (name: string, inFeatures: number, outFeatures: number): LinearSpec => ({
+      module: `${nameOf(layer)}.${name}`,
+      inFeatures,
+      outFeatures,
+      bias: true,
+      turned: true,
+      isHead: false,
+    });
+    return [linear("attn.c_attn", D, 3 * D), linear("attn.c_proj", D, D), linear("mlp.c_fc", D, F), linear("mlp.c_proj", F, D)];
+  };
+  const head: LinearSpec = { module: "lm_head", inFeatures: D, outFeatures: V, bias: false, isHead: true };
+  const table = (name: string, rows: number): ParameterSpec => ({ name, shape: [rows, D], start: { normal: deviation } });
+  const aliases: Record<string, string> = tied ? { "lm_head.weight": "transformer.wte.weight" } : {};
+  const norm = (name: string): ParameterSpec[] => [
+    { name: `${name}.weight`, shape: [D], start: "ones" },
+    { name: `${name}.bias`, shape: [D], start: "zeros" },
+  ];
+  const turned = ({ module, inFeatures, outFeatures }: LinearSpec): ParameterSpec[] => {
+    // What adds to the residual stream starts smaller, by how often that happens [Radford et al. 2019, §2.3].
+    const normal = module.endsWith(".c_proj") ? deviation / Math.sqrt(2 * layers) : deviation;
+    return [
+      { name: `${module}.weight`, shape: [inFeatures, outFeatures], start: { normal } },
+      { name: `${module}.bias`, shape: [outFeatures], start: "zeros" },
+    ];
+  };
+
+  return {
+    type: "gpt2",
+    config,
+    vocabularySize: V,
+    hiddenSize: D,
+    maxPositions,
+    layers,
+    cache: { heads: H, headSize },
+    windows: [Infinity],
+    parameters: [
+      table("transformer.wte.weight", V),
+      table("transformer.wpe.weight", maxPositions),
+      ...indices.flatMap((layer) => [
+        ...norm(`${nameOf(layer)}.ln_1`),
+        ...norm(`${nameOf(layer)}.ln_2`),
+        ...linearsOf(layer).flatMap(turned),
+      ]),
+      ...norm("transformer.ln_f"),
+      ...(tied ? [] : [table("lm_head.weight", V)]),
+    ],
+    linears: [...indices.flatMap(linearsOf), head],
+    aliases,
+    head: head.module,
+    forward: (modules, { ids, attention, recompute }) => {
+      const [B, T] = ids.shape;
+      const normed = (name: string, x: Tensor): Tensor =>
+        layerNorm(x, modules.tensor(`${name}.weight`), modules.tensor(`${name}.bias`), epsilon);
+      const attend = (index: number, x: Tensor): Tensor => {
+        const all = modules.linear(`${nameOf(index)}.attn.c_attn`, x); // (B·T, 3D)
+        const [q, k, v] = [0, 1, 2].map((part) =>
+          transpose(reshape(slice(all, 1, part * D, (part + 1) * D), [B, T, H, headSize]), [0, 2, 1, 3]),
+        ); // (B, H, T, headSize)
+        const scale = (isScaled ? headSize ** -0.5 : 1) / (scalesByLayer ? index + 1 : 1);
+        const attended = attention.attend(index, q, k, v, { scale });
+        return modules.linear(`${nameOf(index)}.attn.c_proj`, reshape(transpose(attended, [0, 2, 1, 3]), [B * T, D]));
+      };
+      const feedForward = (index: number, x: Tensor): Tensor => {
+        const inner = modules.linear(`${nameOf(index)}.mlp.c_fc`, x); // (B·T, F)
+        return recomputed(modules, [inner], () => modules.linear(`${nameOf(index)}.mlp.c_proj`, activation(inner)));
+      };
+      const layer = (x: Tensor, index: number): Tensor => {
+        const middle = add(x, attend(index, normed(`${nameOf(index)}.ln_1`, x)));
+        return add(middle, feedForward(index, normed(`${nameOf(index)}.ln_2`, middle)));
+      };
+
+      let hidden = add(modules.embedding("transformer.wte", ids), modules.embedding("transformer.wpe", attention.positions)); // (B·T, D)
+      for (const index of indices) hidden = recompute ? recomputed(modules, [hidden], () => layer(hidden, index)) : layer(hidden, index);
+      return normed("transformer.ln_f", hidden);
+    },
+  };
+};
