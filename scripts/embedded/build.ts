@@ -17,6 +17,8 @@ import { buildTokenizer, tokenizerConfig } from "./tokenizer.ts";
 const root = resolve(import.meta.dirname, "../..");
 const assets = join(root, "assets");
 const tiny = join(assets, "tiny");
+/** As the adapters record it: relative to the repository. */
+const tinyName = "assets/tiny";
 const runs = join(root, "runs/embedded");
 
 const writeJson = (path: string, value: unknown, space?: number): Promise<void> =>
@@ -24,7 +26,12 @@ const writeJson = (path: string, value: unknown, space?: number): Promise<void> 
 
 /** Runs a command of this repository; progress goes to this terminal. Gives back what `--json` prints. */
 const lowrank = async (command: string, flags: Readonly<Record<string, string | number | true>>): Promise<Record<string, unknown>> => {
-  const words = Object.entries(flags).flatMap(([name, value]) => (value === true ? [`--${name}`] : [`--${name}`, String(value)]));
+  const words = Object.entries(flags).flatMap(([name, value]) => {
+    if (value === true) return [`--${name}`];
+    return String(value)
+      .split(",")
+      .flatMap((part) => [`--${name}`, part]);
+  });
   const child = spawn(process.execPath, ["--import", "tsx", join(root, "src/cli/main.ts"), command, ...words, "--json"], {
     cwd: root,
     stdio: ["ignore", "pipe", "inherit"],
@@ -78,10 +85,10 @@ const base = async (): Promise<void> => {
 };
 
 const adapters = async (): Promise<void> => {
-  for (const { name } of domains) {
+  for (const [name, flags] of Object.entries(recipe.adapters)) {
     const output = join(runs, name);
     await rm(output, { recursive: true, force: true });
-    await lowrank("train", { model: tiny, data: dataOf(name, "train"), "eval-data": dataOf(name, "valid"), output, ...recipe.train });
+    await lowrank("train", { model: tinyName, data: dataOf(name, "train"), "eval-data": dataOf(name, "valid"), output, ...flags });
     await mkdir(join(assets, "adapters", name), { recursive: true });
     for (const file of ["adapter_config.json", "adapter_model.safetensors"])
       await cp(join(output, file), join(assets, "adapters", name, file));
@@ -95,7 +102,7 @@ const card = async (): Promise<void> => {
       "loss"
     ] as number;
   const measured: Measured = { corpus: await lossOf(join(runs, "valid.jsonl")), domains: {} };
-  for (const { name } of domains)
+  for (const name of Object.keys(recipe.adapters))
     measured.domains[name] = { base: await lossOf(dataOf(name, "valid")), adapter: await lossOf(dataOf(name, "valid"), name) };
   const tensors = await readFile(join(tiny, "model.safetensors"));
   await writeFile(join(tiny, "README.md"), modelCard(measured, tensors.length));

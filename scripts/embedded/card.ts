@@ -12,11 +12,11 @@ const figure = (value: number): string => value.toFixed(3);
 
 /** `assets/tiny/README.md`. */
 export const modelCard = ({ corpus, domains: losses }: Measured, modelBytes: number): string => {
-  const { shape, pretrain, train } = recipe;
-  const tokensSeen = pretrain["max-steps"] * pretrain["batch-size"] * pretrain["seq-length"];
-  const rows = domains.map(
-    ({ name, purpose }) => `| \`${name}\` | ${purpose} | ${figure(losses[name].base)} | ${figure(losses[name].adapter)} |`,
-  );
+  const { shape, pretrain, adapters } = recipe;
+  const rows = Object.entries(adapters).map(([name, { rank, epochs }]) => {
+    const { purpose } = domains.find((domain) => domain.name === name)!;
+    return `| \`${name}\` | ${purpose} | ${rank} | ${epochs} | ${figure(losses[name].base)} | ${figure(losses[name].adapter)} |`;
+  });
   return `---
 license: mit
 language: en
@@ -38,16 +38,16 @@ held-out text ${(recipe.validCharacters / 1e3).toFixed(0)} thousand (seed ${reci
 
 ## Training
 
-\`lowrank pretrain\`: ${pretrain["max-steps"]} steps of ${pretrain["batch-size"]} × ${pretrain["seq-length"]} tokens (${(tokensSeen / 1e6).toFixed(1)} million), AdamW, peak learning rate ${pretrain["learning-rate"]}, cosine schedule.
+\`lowrank pretrain\`: one pass in packed batches of ${pretrain["batch-size"]} × ${pretrain["seq-length"]} tokens (4.47 million in all), AdamW, peak learning rate ${pretrain["learning-rate"]}, cosine schedule.
 
 Held-out loss: **${figure(corpus)}** nats per token (perplexity ${Math.exp(corpus).toFixed(2)}).
 
 ## Adapters
 
-Rank ${train.rank}, alpha ${train.alpha}, all linear layers, ${train.epochs} epochs over the rows in \`assets/data\`. Loss over the completions of held-out rows:
+Trained on the rows in \`assets/data\`. Loss over the completions of held-out rows:
 
-| adapter | what it does | base | adapter |
-|---|---|---|---|
+| adapter | what it does | rank | epochs | base | adapter |
+|---|---|---|---|---|---|
 ${rows.join("\n")}
 
 ## What it cannot do

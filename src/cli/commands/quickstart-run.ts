@@ -19,7 +19,7 @@ interface Sample {
   readonly completion: string;
 }
 
-const domain = join(packageFolder(), "assets", "data", "orders");
+const domain = join(packageFolder(), "assets", "data", "weather");
 const shownSamples = 3;
 const checkedSamples = 20;
 
@@ -27,13 +27,14 @@ const checkedSamples = 20;
 const recipe = {
   data: join(domain, "train.jsonl"),
   evalData: join(domain, "valid.jsonl"),
-  rank: 4,
-  epochs: 8,
+  rank: 16,
+  epochs: 20,
   batchSize: 8,
   seqLength: 128,
-  learningRate: 1e-2,
+  learningRate: 4e-3,
+  schedule: "cosine",
   warmupSteps: 10,
-  evalEvery: 70,
+  evalEvery: 100,
 };
 
 const firstLine = (text: string): string => text.trim().split("\n")[0].slice(0, 100);
@@ -57,13 +58,22 @@ export const run = async ({ output, threads }: QuickstartOptions, context: Comma
   await rm(output, { recursive: true, force: true });
   const model = await openModel(options, context);
   try {
-    context.out("A small model that writes stories learns to take orders. Both come with the package.\n");
+    context.out(
+      "A small model that writes stories learns to report the weather in telegraph style. Model and data come with the package.\n",
+    );
     const data = await loadTrainingData(options, model.tokenizer);
     showData(data, model.tokenizer, context);
     const stored = await model.attach(adapterConfig(options), options.seed);
     const { base, backend } = model;
     const result = await runSession(
-      { backend, subject: { method: "lora", base, stored }, settings: settingsOf(options), data: data.data, heldOut: data.heldOut!, output },
+      {
+        backend,
+        subject: { method: "lora", base, stored },
+        settings: settingsOf(options),
+        data: data.data,
+        heldOut: data.heldOut!,
+        output,
+      },
       context,
       "run it once more.",
     );
@@ -79,7 +89,7 @@ export const run = async ({ output, threads }: QuickstartOptions, context: Comma
     }
     context.out("");
     for (const { prompt, base: untrained, adapter } of answers.slice(0, shownSamples))
-      context.out(`Order    ${prompt}\n  base     ${firstLine(untrained)}\n  adapter  ${firstLine(adapter)}\n`);
+      context.out(`Prompt   ${prompt}\n  base     ${firstLine(untrained)}\n  adapter  ${firstLine(adapter)}\n`);
 
     const exact = answers.filter(({ adapter, wanted }) => adapter.trim() === wanted.trim()).length;
     const adapterBytes = await folderBytes(output, /^adapter_/);
@@ -91,15 +101,21 @@ export const run = async ({ output, threads }: QuickstartOptions, context: Comma
         [{ title: "" }, { title: "base", align: "right" }, { title: "with adapter", align: "right" }],
         [
           ["held-out loss", formatFigure(first), formatFigure(best)],
-          ["trained parameters", formatCount(result.total - result.trainable), `${formatCount(result.trainable)} (${formatPercent(result.trainable / result.total)})`],
+          [
+            "trained parameters",
+            formatCount(result.total - result.trainable),
+            `${formatCount(result.trainable)} (${formatPercent(result.trainable / result.total)})`,
+          ],
           ["size on disk", formatBytes(baseBytes), formatBytes(adapterBytes)],
-          ["held-out orders right", "", `${exact} of ${answers.length}`],
+          ["held-out answers right", "", `${exact} of ${answers.length}`],
         ],
         { colour: context.colour },
       ),
     );
     context.out(`\nDone in ${formatDuration(seconds)}. The adapter is in ${output}; PEFT, vLLM and llama.cpp's converter read it.`);
-    context.out(`Try it: npm run -s lowrank -- generate --adapter ${output} "Rosa would like two buns and a cup of tea."`);
+    context.out(
+      `Try it: npm run -s lowrank -- generate --adapter ${output} "Grey clouds covered the sky on the farm. It was a mild night."`,
+    );
     return {
       output,
       trainable: result.trainable,

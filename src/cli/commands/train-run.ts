@@ -14,6 +14,7 @@ const targetsOf = (targets: readonly string[]): LoraConfig["target_modules"] =>
 
 /** The adapter that the flags describe. */
 export const adapterConfig = (options: TrainOptions): Partial<LoraConfig> => ({
+  base_model_name_or_path: options.model,
   r: options.rank,
   lora_alpha: options.alpha ?? 2 * options.rank,
   lora_dropout: options.dropout,
