@@ -102,7 +102,7 @@ export const run = async ({ output, threads }: QuickstartOptions, context: Comma
         [
           ["held-out loss", formatFigure(first), formatFigure(best)],
           [
-            "trained parameters",
+            "parameters",
             formatCount(result.total - result.trainable),
             `${formatCount(result.trainable)} (${formatPercent(result.trainable / result.total)})`,
           ],
@@ -112,7 +112,7 @@ export const run = async ({ output, threads }: QuickstartOptions, context: Comma
         { colour: context.colour },
       ),
     );
-    context.out(`\nDone in ${formatDuration(seconds)}. The adapter is in ${output}; PEFT, vLLM and llama.cpp's converter read it.`);
+    context.out(`\nDone in ${formatDuration(seconds)}. The adapter is in ${output}, in the form that PEFT reads.`);
     context.out(
       `Try it: npm run -s lowrank -- generate --adapter ${output} "Grey clouds covered the sky on the farm. It was a mild night."`,
     );
