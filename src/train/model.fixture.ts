@@ -1,0 +1,57 @@
+/** @file A model so small that its gradients can be held against differences, what can be trained of it, and examples to train on. */
+import type { Example } from "../data/index.ts";
+import { constant, type Tensor } from "../graph/index.ts";
+import { loraConfig, planAdapter, type LoraConfig } from "../lora/index.ts";
+import { modelOf, type Model } from "../models/index.ts";
+import { viewOf } from "../nn/index.ts";
+import { f32, random } from "../util/index.ts";
+import { freshParameters, trainableAdapter, trainableModel, type Find, type Trainable } from "./trainable.ts";
+
+export const tinyConfig = {
+  model_type: "llama",
+  vocab_size: 19,
+  hidden_size: 8,
+  intermediate_size: 12,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  hidden_act: "silu",
+  rms_norm_eps: 1e-5,
+  max_position_embeddings: 32,
+  tie_word_embeddings: true,
+  initializer_range: 0.4,
+};
+
+/** What a step is built from, and parameters to run it with. */
+export interface TinySubject {
+  readonly model: Model;
+  readonly find: Find;
+  readonly trainable: Trainable;
+  readonly parameters: Float32Array;
+}
+
+/** All of the model is trained. */
+export const wholeModel = (config: object = {}): TinySubject => {
+  const model = modelOf({ ...tinyConfig, ...config }, "config.json");
+  return { model, find: () => undefined, trainable: trainableModel(model), parameters: freshParameters(model, 7) };
+};
+
+/** An adapter is trained whose B has moved away from zero, beside frozen weights. */
+export const adaptedModel = (config: Partial<LoraConfig> = {}): TinySubject => {
+  const { model, trainable: whole, parameters: weights } = wholeModel();
+  const frozen = new Map<string, Tensor>(whole.layout.slots.map((slot) => [slot.name, constant(f32(viewOf(weights, slot), slot.shape))]));
+  const trainable = trainableAdapter(model, planAdapter(model, loraConfig({ r: 2, lora_alpha: 4, ...config })));
+  const generator = random(11);
+  const parameters = Float32Array.from({ length: trainable.layout.size }, () => 0.3 * generator.normal());
+  return { model, find: (name) => frozen.get(name), trainable, parameters };
+};
+
+/** Examples of given lengths, the first third of each a prompt. */
+export const tinyExamples = (lengths: readonly number[], seed = 5): Example[] => {
+  const generator = random(seed);
+  return lengths.map((length, index) => ({
+    ids: Int32Array.from({ length }, () => generator.integer(tinyConfig.vocab_size)),
+    supervised: Uint8Array.from({ length }, (_, position) => Number(position > 0 && position >= length / 3)),
+    where: `tiny.jsonl:${index + 1}`,
+  }));
+};

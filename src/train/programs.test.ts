@@ -1,0 +1,206 @@
+import { afterAll, describe, expect, it } from "vitest";
+import { gradientByDifferences, largestError } from "../../test/evaluate.ts";
+import { materialise, planEpoch, type Batch, type Example } from "../data/index.ts";
+import { viewOf } from "../nn/index.ts";
+import { ortBackend, type Backend } from "../runtime/index.ts";
+import { f32 } from "../util/index.ts";
+import { adaptedModel, tinyExamples, wholeModel, type TinySubject } from "./model.fixture.ts";
+import { sgd } from "./optim/sgd.ts";
+import { lossRunner, meanLoss, trainingRunner, type StepResult } from "./programs.ts";
+import { train } from "./trainer.ts";
+
+const backend = ortBackend({ threads: 2 });
+afterAll(() => backend.dispose());
+
+/** Batches of examples in order, one example a row or packed. */
+const batches = (examples: readonly Example[], batchSize: number, maxLength = 16, pack = false): Batch[] =>
+  planEpoch({ examples, batchSize, maxLength, pack, order: "sequential", seed: 0, epoch: 0 }).map(materialise);
+
+/** Loss, labels and gradient, summed over batches. */
+const total = async (subject: TinySubject, given: readonly Batch[]): Promise<StepResult> => {
+  const runner = trainingRunner(backend, subject);
+  const gradient = new Float32Array(subject.trainable.layout.size);
+  let [loss, tokens] = [0, 0];
+  for (const batch of given) {
+    const result = await runner.run(batch, subject.parameters, 1, 0);
+    result.gradient.forEach((value, index) => (gradient[index] += value));
+    loss += result.loss;
+    tokens += result.tokens;
+  }
+  await runner.dispose();
+  return { loss, tokens, gradient };
+};
+
+/** ‖a − b‖ / ‖b‖ */
+const relative = (a: Float32Array, b: Float32Array): number => Math.hypot(...a.map((value, index) => value - b[index])) / Math.hypot(...b);
+
+const expectSame = (actual: StepResult, expected: StepResult, tolerance: number): void => {
+  expect(actual.tokens).toBe(expected.tokens);
+  expect(Math.abs(actual.loss / expected.loss - 1)).toBeLessThan(tolerance);
+  expect(Math.hypot(...expected.gradient)).toBeGreaterThan(1);
+  expect(relative(actual.gradient, expected.gradient)).toBeLessThan(tolerance);
+};
+
+const subjects: [string, TinySubject][] = [
+  ["an adapter", adaptedModel()],
+  ["a model with a tied head", wholeModel()],
+  ["a model with a head of its own", wholeModel({ tie_word_embeddings: false })],
+];
+
+describe.each(subjects)("a step of %s", (_, subject) => {
+  const examples = tinyExamples([9, 16, 5, 12]);
+
+  it("adds up over batches of different numbers of labels", async () => {
+    const [whole] = batches(examples, 4);
+    const parts = batches(examples.slice(0, 1), 1).concat(batches(examples.slice(1), 3));
+    expect(parts.map(({ supervised }) => supervised)).toEqual([6, 21]);
+    expectSame(await total(subject, parts), await total(subject, [whole]), 1e-6);
+  });
+
+  it("is not changed by rows without an example", async () => {
+    const [tight] = batches(examples, 4);
+    const [loose] = batches(examples, 7);
+    expect([loose.rows, loose.documents]).toEqual([7, 4]);
+    expectSame(await total(subject, [loose]), await total(subject, [tight]), 1e-6);
+  });
+
+  it("is not changed by padding at the end of rows", async () => {
+    const short = tinyExamples([5, 7, 6]);
+    const [tight] = batches(short, 3, 7);
+    const [loose] = batches(short, 3, 16);
+    expect([tight.length, loose.length]).toEqual([7, 16]);
+    expectSame(await total(subject, [loose]), await total(subject, [tight]), 1e-6);
+  });
+
+  it("is the same for packed rows, whose documents do not see each other", async () => {
+    const many = tinyExamples([9, 16, 5, 12, 7, 3, 4, 8]);
+    const packed = batches(many, 2, 20, true);
+    expect(packed.map(({ rows, length, documents }) => [rows, length, documents])).toEqual([
+      [2, 20, 4],
+      [2, 20, 4],
+    ]);
+    expectSame(await total(subject, packed), await total(subject, batches(many, 8)), 1e-5);
+  });
+
+  it("makes an update that depends on the labels alone, not on the batches", async () => {
+    const update = async (given: readonly Batch[]): Promise<Float32Array> => {
+      const training = trainingRunner(backend, subject);
+      const parameters = subject.parameters.slice();
+      const events = train({
+        training,
+        parameters,
+        optimiser: sgd(subject.trainable.layout),
+        schedule: { schedule: "constant", peak: 1, warmupSteps: 0, totalSteps: 1 },
+        epochs: 1,
+        epochBatches: () => ({ count: given.length, batch: (index) => given[index] }),
+        accumulate: given.length,
+        maxGradientNorm: Infinity,
+        seed: 0,
+        heldOut: [],
+        evalEvery: 0,
+        saveEvery: 0,
+        earlyStopping: { patience: Infinity },
+        save: async () => "",
+      });
+      for await (const _event of events);
+      await training.dispose();
+      return parameters.map((value, index) => value - subject.parameters[index]);
+    };
+    const apart = await update(batches(examples.slice(0, 1), 1).concat(batches(examples.slice(1), 3)));
+    expect(relative(apart, await update(batches(examples, 4)))).toBeLessThan(2e-6);
+  });
+});
+
+describe("the gradient", () => {
+  it.each<[string, TinySubject, string]>([
+    ["an embedding that is the head as well", wholeModel(), "model.embed_tokens.weight"],
+    ["a norm's gain", wholeModel(), "model.layers.0.input_layernorm.weight"],
+    ["a head of its own", wholeModel({ tie_word_embeddings: false }), "lm_head.weight"],
+    ["A", adaptedModel(), "model.layers.0.self_attn.v_proj.lora_A"],
+    ["B", adaptedModel(), "model.layers.1.mlp.down_proj.lora_B"],
+  ])("of %s is that of differences", async (_, subject, name) => {
+    const slot = subject.trainable.layout.slots.find((candidate) => candidate.name === name)!;
+    const [batch] = batches(tinyExamples([6, 8, 5]), 3, 8);
+    const [training, evaluation] = [trainingRunner(backend, subject), lossRunner(backend, subject)];
+    const { gradient, tokens } = await training.run(batch, subject.parameters, 0, 0);
+    const differences = await gradientByDifferences(
+      async ({ values }) => {
+        const moved = subject.parameters.slice();
+        viewOf(moved, slot).set(values.data as Float32Array);
+        return f32([(await evaluation.run(batch, moved, 0, 0)).loss / tokens]);
+      },
+      { values: f32(viewOf(subject.parameters, slot).slice(), slot.shape) },
+      "values",
+      f32([1]),
+      0.003, // an embedding's effect is far from straight, because it is normalised
+    );
+    const ours = Array.from(viewOf(gradient, slot), (value) => value / tokens);
+    expect(Math.max(...ours.map(Math.abs))).toBeGreaterThan(0.1);
+    expect(largestError(ours, differences)).toBeLessThan(1e-3);
+    await training.dispose();
+    await evaluation.dispose();
+  });
+});
+
+describe("dropout", () => {
+  const subject = adaptedModel({ lora_dropout: 0.25 });
+  const [batch] = batches(tinyExamples([9, 16, 5]), 3);
+  const gradientAt = async (seed: number, step: number): Promise<Float32Array> => {
+    const runner = trainingRunner(backend, subject);
+    const { gradient } = await runner.run(batch, subject.parameters, seed, step);
+    await runner.dispose();
+    return gradient;
+  };
+
+  it("is the same for the same seed and step, another for others, and none in an evaluation", async () => {
+    const first = await gradientAt(3, 5);
+    expect(await gradientAt(3, 5)).toEqual(first);
+    for (const [seed, step] of [
+      [4, 5],
+      [3, 6],
+    ])
+      expect(relative(await gradientAt(seed, step), first)).toBeGreaterThan(0.05);
+    const [with25, without] = [subject, adaptedModel()].map((each) => lossRunner(backend, each));
+    expect(await with25.run(batch, subject.parameters, 3, 5)).toEqual(await without.run(batch, subject.parameters, 9, 9));
+    await with25.dispose();
+    await without.dispose();
+  });
+});
+
+describe("a runner", () => {
+  it("compiles a shape once, however many batches have it, and again after its disposal", async () => {
+    const compiled: string[] = [];
+    const counting: Backend = {
+      ...backend,
+      compile: (graph) => {
+        compiled.push([...graph.inputs].map(([name, { shape }]) => `${name} ${shape.join("×")}`).join(", "));
+        return backend.compile(graph);
+      },
+    };
+    const subject = adaptedModel();
+    const runner = trainingRunner(counting, subject);
+    const [first, second] = batches(tinyExamples([8, 7, 8, 6]), 2, 8);
+    expect(runner.isReady(first)).toBe(false);
+    expect(await runner.prepare(first)).toEqual({ B: 2, T: 8, L: 16 });
+    expect([runner.isReady(first), runner.isReady(second)]).toEqual([true, true]);
+    await Promise.all([first, second, first].map((batch) => runner.run(batch, subject.parameters, 0, 0)));
+    expect(compiled).toHaveLength(1);
+    expect(compiled[0]).toContain("rows 16");
+    expect(compiled[0]).toContain(`parameters ${subject.parameters.length}`);
+    await runner.dispose();
+    expect(runner.isReady(first)).toBe(false);
+  });
+});
+
+describe("meanLoss", () => {
+  it("is the mean over labels, not over batches", async () => {
+    const subject = wholeModel();
+    const evaluation = lossRunner(backend, subject);
+    const parts = batches(tinyExamples([4, 16, 16, 16]), 1);
+    const sums = await Promise.all(parts.map((batch) => evaluation.run(batch, subject.parameters, 0, 0)));
+    const loss = sums.reduce((sum, result) => sum + result.loss, 0) / sums.reduce((sum, result) => sum + result.tokens, 0);
+    expect(await meanLoss(evaluation, parts, subject.parameters)).toEqual({ loss, tokens: 32 });
+    expect(sums[0].gradient).toHaveLength(0);
+    await evaluation.dispose();
+  });
+});
