@@ -25,7 +25,7 @@ const endings = {
 
 const summary = ({ tokens, tokensPerSecond, finishReason, isFull }: Completion): string =>
   [
-    `${formatCount(tokens)} tokens`,
+    `${formatCount(tokens)} ${tokens === 1 ? "token" : "tokens"}`,
     ...(tokensPerSecond === null ? [] : [`${formatCount(tokensPerSecond)} tokens/s`]),
     isFull ? "the model takes no more" : endings[finishReason],
   ].join(", ");

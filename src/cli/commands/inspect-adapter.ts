@@ -3,11 +3,10 @@ import { join } from "node:path";
 import { readPeftAdapter, type PeftAdapter } from "../../formats/index.ts";
 import { readLoraConfig, selectTargets, type LoraConfig } from "../../lora/index.ts";
 import { LowrankError, sizeOf, type HostTensor } from "../../util/index.ts";
-import type { CommandContext } from "../context.ts";
 import { folderBytes } from "../folder-bytes.ts";
 import { formatBytes, formatCount, formatFigure, formatPercent } from "../ui/format.ts";
-import { formatTable } from "../ui/table.ts";
 import { groupBy, kindOf, sortByName } from "./by-kind.ts";
+import { fittedTable, type TableContext } from "./fitted-table.ts";
 import { frobeniusNorm, productNorm, type Matrix } from "./update-norm.ts";
 
 interface ModuleReport {
@@ -107,21 +106,23 @@ export const inspectAdapter = async (directory: string): Promise<AdapterReport> 
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** `0.5`, or `0.25 – 0.5` where values differ. */
+/** `0.5`, or `0.25–0.5` where values differ. */
 const rangeText = (values: readonly number[], text: (value: number) => string): string => {
   const [least, most] = [Math.min(...values), Math.max(...values)].map(text);
-  return least === most ? least : `${least} – ${most}`;
+  return least === most ? least : `${least}–${most}`;
 };
 
-const exact = (value: number): string => String(Number(value.toPrecision(4)));
+const exact = (value: number): string => String(Number(value.toPrecision(3)));
+
+const norm = (value: number): string => value.toPrecision(3);
 
 const columns = [
   { title: "module" },
   { title: "", align: "right" },
   { title: "rank", align: "right" },
   { title: "scaling", align: "right" },
-  { title: "‖A‖", align: "right" },
-  { title: "‖B‖", align: "right" },
+  { title: "‖A‖", align: "right", optional: true },
+  { title: "‖B‖", align: "right", optional: true },
   { title: "‖ΔW‖", align: "right" },
 ] as const;
 
@@ -137,11 +138,11 @@ const moduleRows = (modules: readonly ModuleReport[], every: boolean): string[][
       group.map(({ scaling }) => scaling),
       exact,
     ),
-    formatFigure(mean(group.map(({ A }) => A))),
-    formatFigure(mean(group.map(({ B }) => B))),
+    norm(mean(group.map(({ A }) => A))),
+    norm(mean(group.map(({ B }) => B))),
     rangeText(
       group.map(({ update }) => update),
-      formatFigure,
+      norm,
     ),
   ]);
 
@@ -150,7 +151,7 @@ const targetsText = (targets: LoraConfig["target_modules"]): string =>
   typeof targets === "string" ? targets : [...new Set(targets.map((name) => name.slice(name.lastIndexOf(".") + 1)))].join(", ");
 
 /** The report for people. */
-export const adapterLines = (report: AdapterReport, every: boolean, { colour }: Pick<CommandContext, "colour">): string[] => {
+export const adapterLines = (report: AdapterReport, every: boolean, context: TableContext): string[] => {
   const { config, modules, whole, metadata } = report;
   const notes = Object.entries(metadata).filter(([key]) => key !== "format");
   const zero = modules.filter(({ B }) => B === 0).length;
@@ -160,10 +161,10 @@ export const adapterLines = (report: AdapterReport, every: boolean, { colour }: 
     `base ${report.base ?? "not recorded"}${notes.map(([key, value]) => `; ${key} ${value}`).join("")}`,
     `${formatCount(report.parameters)} parameters in ${modules.length} modules, ${formatBytes(report.bytes)}`,
     "",
-    formatTable(columns, moduleRows(modules, every), { colour }),
+    fittedTable(columns, moduleRows(modules, every), context),
     "",
     ...(every ? [] : ["‖A‖ and ‖B‖ are means; ‖ΔW‖ = ‖s·A·B‖, from the least to the most."]),
-    ...whole.map(({ name, shape, norm }) => `trained whole: ${name} [${shape.join(", ")}], norm ${formatFigure(norm)}`),
+    ...whole.map(({ name, shape, norm: size }) => `trained whole: ${name} [${shape.join(", ")}], norm ${formatFigure(size)}`),
     zero === 0
       ? "No B is zero."
       : `${formatCount(zero)} of ${formatCount(modules.length)} Bs are zero (${formatPercent(report.zeroShare)}): these modules change nothing.`,

@@ -1,11 +1,10 @@
 /** @file What a checkpoint holds, from its configuration and the headers of its files; no tensor is read. */
 import { openCheckpoint } from "../../formats/index.ts";
 import { sizeOf, type DType } from "../../util/index.ts";
-import type { CommandContext } from "../context.ts";
 import { folderBytes } from "../folder-bytes.ts";
 import { formatBytes, formatCount, formatLargeCount } from "../ui/format.ts";
-import { formatTable } from "../ui/table.ts";
 import { groupBy, kindOf, sortByName } from "./by-kind.ts";
+import { fittedTable, type TableContext } from "./fitted-table.ts";
 
 interface TensorReport {
   readonly name: string;
@@ -93,7 +92,7 @@ const tensorRows = (tensors: readonly TensorReport[], every: boolean): string[][
 };
 
 /** The report for people. */
-export const checkpointLines = (report: CheckpointReport, every: boolean, { colour }: Pick<CommandContext, "colour">): string[] => {
+export const checkpointLines = (report: CheckpointReport, every: boolean, context: TableContext): string[] => {
   const { config, parameters, bytes, files, dtypes, tensors } = report;
   const summary = Object.entries(config).map(([name, value]) => `${labels[name] ?? name} ${shown(value)}`);
   const columns = [
@@ -101,7 +100,7 @@ export const checkpointLines = (report: CheckpointReport, every: boolean, { colo
     { title: "", align: "right" },
     { title: "dtype" },
     { title: "shape" },
-    { title: "parameters", align: "right" },
+    { title: "parameters", align: "right", optional: true },
     { title: "size", align: "right" },
   ] as const;
   return [
@@ -109,7 +108,7 @@ export const checkpointLines = (report: CheckpointReport, every: boolean, { colo
     summary.join(", "),
     `${formatLargeCount(parameters)} parameters (${formatCount(parameters)}), ${formatBytes(bytes)} in ${files.length} ${files.length === 1 ? "file" : "files"}`,
     "",
-    formatTable(columns, tensorRows(tensors, every), { colour }),
+    fittedTable(columns, tensorRows(tensors, every), context),
     "",
     ...dtypes.map(
       ({ dtype, tensors: count, parameters: values, bytes: size }) =>

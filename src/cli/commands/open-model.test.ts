@@ -60,7 +60,7 @@ describe.skipIf(!hasShared)("models and adapters by name", () => {
   });
 
   it("says that the hub has no such model", async () => {
-    const { stderr, code } = await lowrank(["inspect", "org/unknown"]);
+    const { stderr, code } = await lowrank(["inspect", "src/absent"]);
     expect(oneLine(stderr)).toContain("The hub has no such model (404). Check the spelling of the model and of its revision.");
     expect(code).toBe(1);
   });

@@ -6,8 +6,7 @@ import { ortBackend } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { errorObject, formatError } from "../ui/errors.ts";
-import { formatTable } from "../ui/table.ts";
-import { visibleWidth } from "../ui/width.ts";
+import { fittedTable } from "./fitted-table.ts";
 import { ortOptions } from "./open-model.ts";
 import type { VerifyOptions } from "./verify.ts";
 
@@ -63,10 +62,9 @@ const columns = [
   { title: "gradient", align: "right" },
   { title: "loss", align: "right" },
   { title: "" },
-  { title: "worst gradient" },
+  { title: "worst gradient", optional: true },
 ] as const;
 
-/** The table; the names of gradients stand in it where there is room for them. */
 const table = (cases: readonly (VerifiedCase | FailedCase)[], options: VerifyOptions, context: CommandContext): string => {
   const { green, red, dim } = pc.createColors(context.colour);
   const figure = (difference: number, limit: number): string => {
@@ -88,14 +86,7 @@ const table = (cases: readonly (VerifiedCase | FailedCase)[], options: VerifyOpt
   });
   const limits = [options.tolerance, options.tolerance, options.tolerance, options.gradientTolerance, options.lossTolerance];
   rows.push([dim("at most"), ...limits.map((limit) => dim(limit.toExponential(1))), "", ""]);
-  const whole = formatTable(columns, rows, context);
-  const isWide = whole.split("\n").some((line) => visibleWidth(line) > context.columns);
-  if (!context.isTerminal || !isWide) return whole;
-  return formatTable(
-    columns.slice(0, -1),
-    rows.map((row) => row.slice(0, -1)),
-    context,
-  );
+  return fittedTable(columns, rows, context);
 };
 
 /** Compares each folder with its reference; what cannot be read fails as well, and the others go on. */
