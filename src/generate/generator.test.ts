@@ -109,7 +109,7 @@ describe("a generator", () => {
   });
 
   it("leaves nothing behind when it is closed, fifty times over", async () => {
-    const adapters = [{ ...(await randomAdapter(base, { modules_to_save: ["norm"] })), weight: 1 }];
+    const adapters = [{ ...(await randomAdapter(base, { modules_to_save: ["model.norm"] })), weight: 1 }];
     const before = backend.held();
     const uploads: number[] = [];
     for (let round = 0; round < 50; round++) {

@@ -40,7 +40,7 @@ const kinds: readonly (readonly [string, keyof typeof bases, Partial<LoraConfig>
   ["a tied head", "tied", { target_modules: ["lm_head", "o_proj"] }],
   ["a head of its own", "untied", { target_modules: ["lm_head"] }],
   ["a tied head trained whole", "tied", { target_modules: ["q_proj"], modules_to_save: ["lm_head"] }],
-  ["norms trained whole", "untied", { modules_to_save: ["norm", "input_layernorm"] }],
+  ["norms trained whole", "untied", { modules_to_save: ["norm"] }],
   ["a tied embedding trained whole", "tied", { modules_to_save: ["embed_tokens"] }],
   ["an embedding trained whole", "untied", { modules_to_save: ["embed_tokens"] }],
   ["biases of its targets", "biased", { target_modules: ["k_proj", "up_proj"], bias: "lora_only" }],
@@ -94,8 +94,8 @@ it("a tied head does not follow an embedding that an adapter trains whole", asyn
 describe("several adapters", () => {
   const mixed = async (base: Base, weights: readonly number[]): Promise<WeightedAdapter[]> => {
     const configs: Partial<LoraConfig>[] = [
-      { target_modules: ["q_proj", "down_proj"], modules_to_save: ["lm_head", "norm"] },
-      { r: 2, target_modules: ["q_proj", "v_proj"], modules_to_save: ["norm"] },
+      { target_modules: ["q_proj", "down_proj"], modules_to_save: ["lm_head", "model.norm"] },
+      { r: 2, target_modules: ["q_proj", "v_proj"], modules_to_save: ["model.norm"] },
       { target_modules: ["lm_head", "v_proj"], use_rslora: true },
     ];
     return Promise.all(weights.map(async (weight, index) => ({ ...(await randomAdapter(base, configs[index], index)), weight })));
@@ -118,7 +118,7 @@ describe("several adapters", () => {
   });
 
   it("add up: weights of one adapter in two parts are their sum", async () => {
-    const one = { ...(await randomAdapter(bases.tied, { modules_to_save: ["lm_head", "norm"] })), weight: 0.75 };
+    const one = { ...(await randomAdapter(bases.tied, { modules_to_save: ["lm_head", "model.norm"] })), weight: 0.75 };
     const parts = [
       { ...one, weight: 1.25 },
       { ...one, weight: -0.5 },
@@ -145,7 +145,7 @@ describe("several adapters", () => {
 describe("what stays with the backend", () => {
   it("is one tensor per factor beside the base, one per changed tensor folded in, and nothing after disposal", async () => {
     const base = bases.tied;
-    const adapter = planAdapter(base.model, loraConfig({ target_modules: ["q_proj", "lm_head"], modules_to_save: ["norm"] }));
+    const adapter = planAdapter(base.model, loraConfig({ target_modules: ["q_proj", "lm_head"], modules_to_save: ["model.norm"] }));
     const stored = { adapter, parameters: new Float32Array(adapter.layout.size), weight: 1 };
     const before = backend.held();
     for (const [prepare, count] of [

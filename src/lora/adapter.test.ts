@@ -47,6 +47,12 @@ describe("an adapter's plan", () => {
       { modules_to_save: ["mlp"] },
       ["gate", "up", "down"].flatMap((name) => ["weight", "bias"].map((part) => `${layer}.mlp.${name}_proj.${part}`)),
     ],
+    [
+      "what ends in a name, as PEFT reads it",
+      "tied",
+      { modules_to_save: ["norm"] },
+      [`${layer}.input_layernorm.weight`, `${layer}.post_attention_layernorm.weight`, "model.norm.weight"],
+    ],
     ["norms by their whole name", "tied", { modules_to_save: ["model.norm"] }, ["model.norm.weight"]],
     ["biases of its targets", "biased", { bias: "lora_only" }, [`${layer}.self_attn.q_proj.bias`]],
     [

@@ -5,7 +5,7 @@ import { layoutOf, viewOf, type Modules, type ParameterLayout, type ParameterSlo
 import { hashText, LowrankError, random } from "../util/index.ts";
 import type { LoraConfig } from "./config.ts";
 import type { Dropout } from "./dropout.ts";
-import { isSaved, selectTargets, type AdapterTarget } from "./targets.ts";
+import { selectTargets, type AdapterTarget } from "./targets.ts";
 import { plain } from "./variants/plain.ts";
 import type { Variant } from "./variants/variant.ts";
 
@@ -16,6 +16,17 @@ export interface Adapter {
   /** Slots are named `<module>.lora_A`, `<module>.lora_B`, and by the checkpoint's name where a tensor is trained whole. */
   readonly layout: ParameterLayout;
 }
+
+// PEFT compares the ends of names as texts: "norm" is every "…layernorm" as well, with all that lies in it.
+const endsAs = (module: string, name: string): boolean => {
+  const parts = module.split(".");
+  return parts.some((_, index) =>
+    parts
+      .slice(0, index + 1)
+      .join(".")
+      .endsWith(name),
+  );
+};
 
 /** The model's tensors that an adapter trains whole: biases and `modules_to_save`. */
 const wholeTensors = (
@@ -31,9 +42,10 @@ const wholeTensors = (
     return config.bias === "all" || targets.has(name.slice(0, -".bias".length));
   };
   const module = (name: string): string => name.slice(0, name.lastIndexOf("."));
-  const chosen = [...shapes].filter(([name]) => isBias(name) || isSaved(module(name), config.modules_to_save));
-  for (const saved of config.modules_to_save ?? [])
-    if (!chosen.some(([name]) => isSaved(module(name), [saved])))
+  const wanted = config.modules_to_save ?? [];
+  const chosen = [...shapes].filter(([name]) => isBias(name) || wanted.some((saved) => endsAs(module(name), saved)));
+  for (const saved of wanted)
+    if (!chosen.some(([name]) => endsAs(module(name), saved)))
       throw new LowrankError("invalid-config", `"modules_to_save": "${saved}" is no module of the model.`, {
         fix: `Choose among ${[...new Set([...shapes.keys()].map(module))].slice(0, 12).join(", ")} …`,
       });
@@ -101,7 +113,6 @@ export const findBase = ({ aliases }: Model, find: (name: string) => Tensor | un
 export const adaptedModules = ({ model, find, active, trainable = [], dropout }: AdaptedModulesOptions): Modules => {
   const whole = new Map(active.flatMap(({ tensors }) => [...tensors].filter(([name]) => !/\.lora_[AB]$/.test(name))));
   const base = modelModules(model, (name) => whole.get(name) ?? findBase(model, find, name), trainable);
-  const linears = new Map<string, LinearSpec>(model.linears.map((linear) => [linear.module, linear]));
   return {
     ...base,
     linear: (module, x) => {
@@ -115,7 +126,6 @@ export const adaptedModules = ({ model, find, active, trainable = [], dropout }:
       }
       return y;
     },
-    plainWeight: (module) =>
-      linears.has(module) && active.some(({ adapter }) => adapter.targets.has(module)) ? undefined : base.plainWeight(module),
+    plainWeight: (module) => (active.some(({ adapter }) => adapter.targets.has(module)) ? undefined : base.plainWeight(module)),
   };
 };
