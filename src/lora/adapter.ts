@@ -1,6 +1,6 @@
 /** @file An adapter planned for a model: its targets, its place in the flat vector, and the modules it makes of the base's. It knows nothing about files. */
 import { reshape, slice, type Tensor } from "../graph/index.ts";
-import { modelModules, type LinearSpec, type Model } from "../models/index.ts";
+import { modelModules, type Model } from "../models/index.ts";
 import { layoutOf, viewOf, type Modules, type ParameterLayout, type ParameterSlot } from "../nn/index.ts";
 import { hashText, LowrankError, random } from "../util/index.ts";
 import type { LoraConfig } from "./config.ts";
@@ -18,15 +18,7 @@ export interface Adapter {
 }
 
 // PEFT compares the ends of names as texts: "norm" is every "…layernorm" as well, with all that lies in it.
-const endsAs = (module: string, name: string): boolean => {
-  const parts = module.split(".");
-  return parts.some((_, index) =>
-    parts
-      .slice(0, index + 1)
-      .join(".")
-      .endsWith(name),
-  );
-};
+const endsAs = (module: string, name: string): boolean => `${module}.`.includes(`${name}.`);
 
 /** The model's tensors that an adapter trains whole: biases and `modules_to_save`. */
 const wholeTensors = (
