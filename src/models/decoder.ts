@@ -157,8 +157,8 @@ const forwardOf =
       const place = (y: Tensor, count: number, name: string): Tensor => {
         const whole = queryKeyNorm === "projection" ? norm(`${module}.${name}`, y) : y;
         const apart = queryKeyNorm === "head" ? norm(`${module}.${name}`, split(whole, count)) : split(whole, count);
-        const turned = transpose(apart, [0, 2, 1, 3]); // (B, count, T, headSize)
-        return rope === undefined ? turned : turn(turned, attention.positions, tablesOf(rope));
+        const vectors = transpose(apart, [0, 2, 1, 3]); // (B, count, T, headSize)
+        return rope === undefined ? vectors : turn(vectors, attention.positions, tablesOf(rope));
       };
       const attended = attention.attend(index, place(q, H, "q_norm"), place(k, K, "k_norm"), transpose(split(v, K), [0, 2, 1, 3]), {
         scale: decoder.scoreScale,
@@ -171,10 +171,10 @@ const forwardOf =
       (decoder.fused ? fusedGatedMlp : gatedMlp)(modules, `${layerName(index)}.mlp`, x, decoder.activation);
 
     const layer = (x: Tensor, index: number): Tensor => {
-      const maybe = (name: string | undefined, y: Tensor): Tensor => (name === undefined ? y : norm(`${layerName(index)}.${name}`, y));
-      const grown = (y: Tensor, branch: Tensor): Tensor => add(y, scale(branch, residualScale));
-      const middle = grown(x, maybe(norms.afterAttention, attend(index, maybe(norms.beforeAttention, x))));
-      return grown(middle, maybe(norms.afterMlp, mlp(index, maybe(norms.beforeMlp, middle))));
+      const normed = (name: string | undefined, y: Tensor): Tensor => (name === undefined ? y : norm(`${layerName(index)}.${name}`, y));
+      const plus = (y: Tensor, branch: Tensor): Tensor => add(y, scale(branch, residualScale));
+      const middle = plus(x, normed(norms.afterAttention, attend(index, normed(norms.beforeAttention, x))));
+      return plus(middle, normed(norms.afterMlp, mlp(index, normed(norms.beforeMlp, middle))));
     };
 
     let hidden = scale(modules.embedding(embedding, ids), decoder.embeddingScale); // (B·T, D)
