@@ -23,9 +23,9 @@ import {
 } from "../graph/index.ts";
 import { topological } from "../graph/walk.ts";
 
-// −log p[label] = max + log Σ exp(· − max) − logit[label]; the sum is 1/max p, so softmax is the only pass over exponentials.
+// −log p[label] = max − logit[label] + log Σ exp(· − max); the sum is 1/max p, so softmax is the only pass over exponentials.
 const negativeLogLikelihood = (logits: Tensor, p: Tensor, labels: Tensor): Tensor =>
-  subtract(subtract(max(logits, [1]), log(max(p, [1]))), pick(logits, labels)); // (C, 1)
+  subtract(subtract(max(logits, [1]), pick(logits, labels)), log(max(p, [1]))); // (C, 1)
 
 /** Cross-entropy of each row: logits (C, V) and labels (C) give (C, 1). */
 export const crossEntropy = (logits: Tensor, labels: Tensor): Tensor => {

@@ -1,0 +1,84 @@
+import { describe, expect, it } from "vitest";
+import { evaluate, numbersOf } from "../../test/evaluate.ts";
+import { input, type Tensor } from "../graph/index.ts";
+import { f32, i32 } from "../util/index.ts";
+import { layoutOf, viewOf } from "./layout.ts";
+import { modulesOf } from "./modules.ts";
+
+const tensors: Record<string, Tensor> = {
+  "embed.weight": input("E", [3, 2]),
+  "proj.weight": input("W", [2, 2]),
+  "proj.bias": input("b", [2]),
+  "plain.weight": input("P", [2, 2]),
+};
+const find = (name: string): Tensor | undefined => tensors[name];
+const modules = modulesOf({ find, aliases: { "head.weight": "embed.weight" }, trainable: [tensors["embed.weight"]] });
+
+describe("modules", () => {
+  it("multiply by a weight as checkpoints hold it, and add the bias", async () => {
+    const { y } = await evaluate(
+      { y: modules.linear("proj", input("x", [1, 2])) },
+      { x: f32([1, 2], [1, 2]), W: f32([1, 10, 100, 1000], [2, 2]), b: f32([0.5, 0.25]) },
+    );
+    expect(numbersOf(y)).toEqual([21.5, 2100.25]);
+  });
+
+  it("give rows of an embedding, one for each id of any shape", async () => {
+    const { y } = await evaluate(
+      { y: modules.embedding("embed", input("ids", [2, 2], "i32")) },
+      { ids: i32([2, 0, 1, 2], [2, 2]), E: f32([1, 2, 3, 4, 5, 6], [3, 2]) },
+    );
+    expect([y.shape, numbersOf(y)]).toEqual([
+      [4, 2],
+      [5, 6, 1, 2, 3, 4, 5, 6],
+    ]);
+  });
+
+  it("find a tied head under its alias, and the head's own tensor before it", () => {
+    expect(modules.tensor("head.weight")).toBe(tensors["embed.weight"]);
+    expect(modules.has("head.weight")).toBe(true);
+    const own = input("own", [3, 2]);
+    const untied = modulesOf({ find: (name) => (name === "head.weight" ? own : find(name)), aliases: { "head.weight": "embed.weight" } });
+    expect(untied.tensor("head.weight")).toBe(own);
+  });
+
+  it("say which tensor is missing", () => {
+    expect(modules.has("other.weight")).toBe(false);
+    expect(() => modules.tensor("other.weight")).toThrow('The model has no tensor "other.weight".');
+    expect(() => modules.linear("toString", input("x", [1, 2]))).toThrow('"toString.weight"');
+  });
+
+  it.each([
+    ["plain", "plain.weight", "frozen and without bias"],
+    ["proj", undefined, "with a bias"],
+    ["embed", undefined, "trained"],
+    ["head", undefined, "tied to what is trained"],
+  ])("know the weight of %s as %s: it is %s", (module, name) => {
+    expect(modules.plainWeight(module)).toBe(name === undefined ? undefined : tensors[name]);
+  });
+});
+
+describe("a layout", () => {
+  const layout = layoutOf([
+    { name: "a", role: "lora_A", shape: [2, 3] },
+    { name: "b", role: "bias", shape: [4] },
+    { name: "c", role: "weight", shape: [] },
+  ]);
+
+  it("puts tensors one after another", () => {
+    expect(layout.slots.map(({ name, offset, size }) => [name, offset, size])).toEqual([
+      ["a", 0, 6],
+      ["b", 6, 4],
+      ["c", 10, 1],
+    ]);
+    expect(layout.size).toBe(11);
+    expect(layoutOf([])).toEqual({ slots: [], size: 0 });
+  });
+
+  it("shows a slot of the flat vector without a copy", () => {
+    const flat = Float32Array.from({ length: 11 }, (_, index) => index);
+    expect([...viewOf(flat, layout.slots[1])]).toEqual([6, 7, 8, 9]);
+    viewOf(flat, layout.slots[1]).fill(-1);
+    expect([...flat]).toEqual([0, 1, 2, 3, 4, 5, -1, -1, -1, -1, 10]);
+  });
+});
