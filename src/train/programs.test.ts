@@ -102,7 +102,7 @@ describe.each(subjects)("a step of %s", (_, subject) => {
         earlyStopping: { patience: Infinity },
         save: async () => "",
       });
-      for await (const _event of events);
+      while ((await events.next()).done !== true);
       await training.dispose();
       return parameters.map((value, index) => value - subject.parameters[index]);
     };

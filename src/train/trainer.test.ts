@@ -12,10 +12,18 @@ import { train, type TrainerOptions } from "./trainer.ts";
 
 const layout = layoutOf([{ name: "x", role: "weight", shape: [1] }]);
 
-/** A batch of `labels` labels, each of which pulls the parameter towards `target`, and a token of padding. */
+/** A batch of `labels` labels, each of which pulls the parameter towards `target`, after a token without one and before one of padding. */
 const batch = (target: number, labels: number, sources: readonly string[] = []): StepBatch => {
-  const vector = (value: number): Int32Array => new Int32Array(labels + 1).fill(value, 0, labels);
-  return { rows: 1, length: labels + 1, ids: vector(target), positions: vector(0), segments: vector(1), labels: vector(0), sources };
+  const length = labels + 2;
+  return {
+    rows: 1,
+    length,
+    ids: new Int32Array(length).fill(target),
+    positions: new Int32Array(length),
+    segments: new Int32Array(length).fill(1, 0, length - 1),
+    labels: new Int32Array(length).fill(-100).fill(0, 1, length - 1),
+    sources,
+  };
 };
 
 interface Call {
@@ -28,9 +36,9 @@ interface Call {
 const quadratic = (calls: Call[] = []): StepRunner => ({
   isReady: () => true,
   prepare: ({ rows: B, length: T }) => Promise.resolve({ B, T, L: T }),
-  run: async ({ ids, length }, [x], dropoutSeed, micro) => {
+  run: async ({ ids, labels }, [x], dropoutSeed, micro) => {
     calls.push({ target: ids[0], dropoutSeed, micro });
-    const [distance, tokens] = [x - ids[0], length - 1];
+    const [distance, tokens] = [x - ids[0], labels.filter((label) => label >= 0).length];
     return { loss: (tokens * distance ** 2) / 2, tokens, gradient: Float32Array.of(tokens * distance) };
   },
   dispose: () => Promise.resolve(),
@@ -107,7 +115,7 @@ describe("an update", () => {
     });
     // With a rate of 1 it goes all the way to the mean target, (1·1 + 3·4) / 4.
     expect(parameters).toEqual(Float32Array.of(3.25));
-    expect(events[0]).toMatchObject({ loss: (0.5 + 3 * 8) / 4, gradientNorm: 3.25, tokens: 4, supervised: 4, epoch: 1 });
+    expect(events[0]).toMatchObject({ loss: (0.5 + 3 * 8) / 4, gradientNorm: 3.25, tokens: 6, supervised: 4, epoch: 1 });
   });
 
   it("is clipped to the largest norm, and tells the norm from before", async () => {
@@ -144,14 +152,18 @@ describe("a run", () => {
     expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     expect(steps.map(({ supervised }) => supervised).slice(0, 4)).toEqual([1 + 2, 3 + 4, 5 + 6, 7]);
     expect(steps.map(({ epoch }) => epoch).slice(0, 5)).toEqual([2 / 7, 4 / 7, 6 / 7, 1, 1 + 2 / 7]);
-    expect(ofType(recorded, "run-end")).toMatchObject([{ reason: "completed", step: 12, tokens: 3 * 28 }]);
+    expect(ofType(recorded, "run-end")).toMatchObject([{ reason: "completed", step: 12, tokens: 3 * (28 + 7) }]);
   });
 
-  it("follows the schedule from its first step to its last", async () => {
+  it("follows the schedule step by step", async () => {
     const schedule = { schedule: "linear", peak: 0.5, warmupSteps: 3, totalSteps: 9 } as const;
-    const rates = ofType(await record({ schedule }), "step-end").map(({ learningRate }) => learningRate);
-    expect(rates).toEqual(Array.from({ length: 9 }, (_, step) => learningRateAt(schedule, step)));
+    const far = { count: 16, batch: () => batch(1e6, 1) };
+    const recorded = await record({ schedule, epochs: 1, epochBatches: () => far, optimiser: sgd(layout) });
+    const rates = ofType(recorded, "step-end").map(({ learningRate }) => learningRate);
+    expect(rates).toEqual(Array.from({ length: 8 }, (_, step) => learningRateAt(schedule, step)));
     expect([rates[0], rates[3], rates[6]]).toEqual([0, 0.5, 0.25]);
+    // A clipped gradient moves by the rate itself.
+    expect(recorded.parameters[0]).toBeCloseTo(0 + 1 / 6 + 1 / 3 + (0.5 * (6 + 5 + 4 + 3 + 2)) / 6, 5);
   });
 
   it.each<[string, Given, string]>([
@@ -209,7 +221,7 @@ describe("a run", () => {
     expect(story(recorded)).toBe(
       `${"compile-start, compile-end, ".repeat(4)}1, ${"compile-start, compile-end, ".repeat(3)}2, save 2, max-steps`,
     );
-    expect(ofType(recorded, "compile-start").map(({ shape }) => shape[1])).toEqual([2, 3, 4, 5, 6, 7, 8]);
+    expect(ofType(recorded, "compile-start").map(({ shape }) => shape[1])).toEqual([3, 4, 5, 6, 7, 8, 9]);
   });
 });
 
@@ -252,7 +264,7 @@ describe("a resumed run", () => {
     expect(story(resumed)).toBe(story(whole).slice(story(whole).indexOf(`, ${step + 1}, `) + 2));
     expect(resumed.parameters).toEqual(whole.parameters);
     expect(resumed.saves.at(-1)).toEqual(whole.saves.at(-1));
-    expect(ofType(resumed, "run-end")[0]).toMatchObject({ step: 12, tokens: 84, best: { step: 6, loss: 3 } });
+    expect(ofType(resumed, "run-end")[0]).toMatchObject({ step: 12, tokens: 105, best: { step: 6, loss: 3 } });
   });
 
   it.each<[string, Given, string]>([
