@@ -48,7 +48,7 @@ describe("modules", () => {
     expect(() => modules.linear("toString", input("x", [1, 2]))).toThrow('"toString.weight"');
   });
 
-  it.each([
+  it.each<[module: string, name: string | undefined, why: string]>([
     ["plain", "plain.weight", "frozen and without bias"],
     ["proj", undefined, "with a bias"],
     ["embed", undefined, "trained"],
