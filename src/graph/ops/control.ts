@@ -6,7 +6,7 @@ import { topological } from "../walk.ts";
 import { multiply } from "./elementwise.ts";
 import { int64s } from "./movement.ts";
 
-interface GradientByHand {
+export interface GradientByHand {
   /** How many of the inputs after the value get a gradient; the rest are saved values. */
   readonly count: number;
   readonly rule: (dy: Tensor, sources: readonly Tensor[], saved: readonly Tensor[]) => readonly Tensor[];

@@ -6,7 +6,7 @@ import { add, multiply } from "./elementwise.ts";
 import { scalar } from "./leaf.ts";
 import { sumTo } from "./reduce.ts";
 
-interface Product {
+export interface Product {
   /** Read the last two axes of `a` (of `b`) the other way round. */
   readonly transposeA: boolean;
   readonly transposeB: boolean;

@@ -55,7 +55,7 @@ const transposeOp: Op<{ order: readonly number[] }> = {
 /** Axes in another order: axis i of the result is axis `order[i]` of x. */
 export const transpose = (x: Tensor, order: readonly number[]): Tensor => node(transposeOp, [x], { order });
 
-interface Span {
+export interface Span {
   readonly axis: number;
   readonly start: number;
   readonly end: number;
@@ -81,7 +81,7 @@ const sliceOp: Op<Span> = {
 export const slice = (x: Tensor, axis: number, start: number, end: number): Tensor =>
   start === 0 && end === x.shape[axis] ? x : node(sliceOp, [x], { axis, start, end });
 
-interface Padding {
+export interface Padding {
   readonly axis: number;
   readonly before: number;
   readonly after: number;

@@ -5,7 +5,7 @@ import { node, noGradient, sameShape, shapeText, type Op, type Tensor, type Tens
 import { broadcastShape, broadcastStrides, offsets } from "../strides.ts";
 import { int64s, reshape } from "./movement.ts";
 
-interface Axes {
+export interface Axes {
   readonly axes: readonly number[];
 }
 
