@@ -59,6 +59,11 @@ describe.skipIf(!hasShared)("models and adapters by name", () => {
     );
   });
 
+  it("says that a file is no folder", async () => {
+    const { stderr } = await lowrank(["inspect", "package.json"]);
+    expect(oneLine(stderr)).toBe("error: package.json: This is a file where a folder is expected. Name the folder it is in.");
+  });
+
   it("says that the hub has no such model", async () => {
     const { stderr, code } = await lowrank(["inspect", "src/absent"]);
     expect(oneLine(stderr)).toContain("The hub has no such model (404). Check the spelling of the model and of its revision.");

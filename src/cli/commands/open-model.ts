@@ -12,6 +12,7 @@ import { parseAdapter } from "./adapter-flag.ts";
 
 /** The folder of a model or adapter: the one that is named, or the hub's snapshot of that name in the cache, downloaded where it is not there yet. */
 export const localFolder = async (reference: string, context: CommandContext): Promise<string> => {
+  if (existsSync(reference)) return reference; // a file too, for whoever reads the folder to say so
   const view = downloadView(context);
   try {
     return await resolveModel(reference, { onProgress: view.listen });
