@@ -1,0 +1,43 @@
+/** @file Every example runs by itself, says what it promises, and ends: nothing keeps its process alive. */
+import { execFile } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+
+const folder = join(import.meta.dirname, "../examples");
+
+/** What an example prints; it must end by itself with exit code 0. */
+const run = async (name: string): Promise<string> => {
+  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", join(folder, name)], { timeout: 100_000 });
+  return stdout;
+};
+
+/** The numbers that a pattern's groups find in a text. */
+const figures = (text: string, pattern: RegExp): number[] => pattern.exec(text)!.slice(1).map(Number);
+
+const checks: Readonly<Record<string, (printed: string) => void>> = {
+  "01-lora-layer.ts": (printed) => {
+    const errors = [...printed.matchAll(/^largest .*: +(\S+)$/gm)].map(([, error]) => Number(error));
+    expect(errors).toHaveLength(3);
+    expect(Math.max(...errors)).toBeLessThan(1e-5);
+    const [start, dA, dB] = figures(printed, /\|h − x·W\| is (\S+), \|dA\| (\S+), \|dB\| (\S+)/);
+    expect([start, dA]).toEqual([0, 0]);
+    expect(dB).toBeGreaterThan(0.1);
+  },
+  "02-train-and-generate.ts": (printed) => {
+    const [before] = figures(printed, /held out after step 0: (\S+)/);
+    const [steps, after] = figures(printed, /held out after step ([1-9]\d*): (\S+)/);
+    expect(steps).toBe(200);
+    expect(after).toBeLessThan(before / 5);
+    expect(printed).toMatch(/^base: (?!.*; take: )/m);
+    expect(printed).toMatch(/^with the adapter: .*; wind: .*; take: /m);
+    expect(printed).toContain("merged, it says the same\n");
+  },
+};
+
+test("every example is checked", () => {
+  expect(Object.keys(checks).sort()).toEqual(readdirSync(folder).filter((name) => name.endsWith(".ts")));
+});
+
+test.each(Object.entries(checks))("%s", async (name, check) => check(await run(name)), 120_000);
