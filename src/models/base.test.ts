@@ -1,0 +1,102 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { writeCheckpoint, type TensorSource } from "../formats/index.ts";
+import { dtypes, sizeOf, type DType } from "../util/index.ts";
+import { frozenModules, openBase, storedTensors, storedValues } from "./base.ts";
+import { modelOf } from "./family.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "lowrank-base-"));
+beforeAll(() => void vi.stubEnv("LOWRANK_CACHE", join(folder, "cache")));
+afterAll(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
+
+const config = {
+  model_type: "llama",
+  vocab_size: 5,
+  hidden_size: 4,
+  intermediate_size: 6,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  tie_word_embeddings: true,
+};
+type Shapes = Record<string, readonly number[]>;
+const shapes = (changes: Record<string, readonly number[] | undefined> = {}): Shapes => {
+  const all = { ...Object.fromEntries(modelOf(config, "").parameters.map(({ name, shape }) => [name, shape])), ...changes };
+  return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, readonly number[]] => entry[1] !== undefined));
+};
+
+let written = 0;
+/** A checkpoint of these shapes; every element of a tensor is the tensor's place in the list. */
+const checkpoint = async (tensors: Shapes, dtype: DType = "f32"): Promise<string> => {
+  const directory = join(folder, String(written++));
+  const sources = Object.entries(tensors).map(([name, shape], place): TensorSource => ({
+    name,
+    dtype,
+    shape,
+    chunks: () => {
+      // The upper half of a float32 is its bfloat16.
+      const pattern = new Uint32Array(Float32Array.of(place).buffer)[0] >>> 16;
+      const data = new dtypes[dtype].array(sizeOf(shape)).fill((dtype === "f32" ? place : pattern) as never);
+      return [new Uint8Array(data.buffer)];
+    },
+  }));
+  await writeCheckpoint(directory, { config, tensors: sources });
+  return directory;
+};
+
+describe("a base", () => {
+  it("maps every tensor of the model from its file", async () => {
+    const directory = await checkpoint(shapes());
+    const { weights, model, digest } = await openBase(directory);
+    expect([...weights.keys()].toSorted()).toEqual(model.parameters.map(({ name }) => name).toSorted());
+    expect(new Set(Array.from(weights.values(), ({ path }) => path))).toEqual(new Set([join(directory, "model.safetensors")]));
+    expect(digest).toMatch(/^sha256:[0-9a-f]{64}$/);
+  });
+
+  it("is float32 whatever the file holds", async () => {
+    const base = await openBase(await checkpoint(shapes(), "bf16"));
+    expect(new Set(Array.from(base.weights.values(), ({ dtype }) => dtype))).toEqual(new Set(["f32"]));
+    expect(await storedValues(base, "model.norm.weight")).toEqual(new Float32Array(4).fill(10));
+  });
+
+  it("may hold the tied head a second time, and buffers that nothing reads", async () => {
+    const extra = { "lm_head.weight": [5, 4], "model.layers.0.self_attn.rotary_emb.inv_freq": [1] };
+    const base = await openBase(await checkpoint(shapes(extra)));
+    expect(storedTensors(base)("lm_head.weight")).toBeUndefined();
+    const modules = frozenModules(base);
+    expect(modules.tensor("lm_head.weight")).toBe(modules.tensor("model.embed_tokens.weight"));
+  });
+
+  it("gives one graph tensor for each stored one, and values under every name", async () => {
+    const base = await openBase(await checkpoint(shapes()));
+    const find = storedTensors(base);
+    expect(find("model.norm.weight")).toBe(find("model.norm.weight"));
+    expect(find("model.norm.weight")!.shape).toEqual([4]);
+    expect(find("other")).toBeUndefined();
+    expect(await storedValues(base, "lm_head.weight")).toEqual(await storedValues(base, "model.embed_tokens.weight"));
+  });
+});
+
+describe("a checkpoint is refused", () => {
+  it.each<[string, Record<string, readonly number[] | undefined>, string]>([
+    ["without a tensor", { "model.norm.weight": undefined }, 'The checkpoint has no tensor "model.norm.weight".'],
+    [
+      "with a misshaped tensor",
+      { "model.layers.0.mlp.up_proj.weight": [4, 6] },
+      '"model.layers.0.mlp.up_proj.weight" is [4, 6] where the configuration makes it [6, 4].',
+    ],
+    [
+      "with a tensor too many",
+      { "model.layers.1.mlp.up_proj.weight": [6, 4] },
+      'The tensor "model.layers.1.mlp.up_proj.weight" has no place in a llama',
+    ],
+    ["with a bias that the configuration leaves out", { "lm_head.bias": [5] }, 'The tensor "lm_head.bias" has no place in a llama'],
+  ])("%s", async (_, changes, message) => {
+    const directory = await checkpoint(shapes(changes));
+    await expect(openBase(directory)).rejects.toThrow(`${directory}: ${message}`);
+  });
+});
