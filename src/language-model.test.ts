@@ -1,0 +1,179 @@
+import { readdirSync } from "node:fs";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { tinyModel } from "../test/tiny-model.ts";
+import { readJsonObject } from "./formats/index.ts";
+import { loadModel, type LanguageModel, type TextOptions } from "./language-model.ts";
+import type { StoredAdapter } from "./lora/index.ts";
+import type { TrainEvent } from "./train/index.ts";
+
+let folder: string;
+let place: string;
+let model: LanguageModel;
+beforeAll(async () => {
+  place = await mkdtemp(join(tmpdir(), "lowrank-library-"));
+  process.env["LOWRANK_CACHE"] = join(place, "cache");
+  folder = await tinyModel({ max_position_embeddings: 48 });
+  const rows = ["cat", "dog", "boat", "tree"].map((thing) => ({
+    prompt: `Tom saw a ${thing}.`,
+    completion: ` He took the ${thing} home.`,
+  }));
+  await writeFile(join(place, "rows.jsonl"), rows.map((row) => JSON.stringify(row)).join("\n"));
+  model = await loadModel(folder, { threads: 1 });
+});
+afterAll(() => model.close());
+
+const recipe = { maxSteps: 12, epochs: 12, batchSize: 4, learningRate: 2e-2 };
+
+const train = async (options: Omit<Parameters<LanguageModel["train"]>[0], "data" | "output">, output: string): Promise<TrainEvent[]> => {
+  const events: TrainEvent[] = [];
+  for await (const event of model.train({ ...recipe, ...options, data: join(place, "rows.jsonl"), output: join(place, output) }))
+    events.push(event);
+  return events;
+};
+const lossesOf = (events: readonly TrainEvent[]): number[] => events.flatMap((event) => (event.type === "step-end" ? [event.loss] : []));
+
+const write = async (from: LanguageModel, options: TextOptions = {}): Promise<string> => {
+  let text = "";
+  for await (const piece of from.generate("Tom saw a cat.", { temperature: 0, maxTokens: 10, ...options })) text += piece;
+  return text;
+};
+
+describe("an adapter from start to end", () => {
+  let adapter: StoredAdapter;
+  let events: TrainEvent[];
+  beforeAll(async () => {
+    adapter = await model.attach({ r: 4, lora_alpha: 8 }, 3);
+    events = await train({ adapter }, "adapter");
+  });
+
+  it("starts as the seed says, without effect", async () => {
+    const [one, same, other] = await Promise.all([3, 3, 4].map((seed) => model.attach({ r: 4 }, seed)));
+    expect(same.parameters).toEqual(one.parameters);
+    expect(other.parameters).not.toEqual(one.parameters);
+    expect(one.adapter.config).toMatchObject({ r: 4, lora_alpha: 8, base_model_name_or_path: folder });
+    expect(await write(model, { adapters: [{ ...one, weight: 1 }] })).toBe(await write(model));
+  });
+
+  it("tells of its training in events", () => {
+    const kinds = events.map(({ type }) => type);
+    expect([kinds[0], kinds[1], kinds.at(-2), kinds.at(-1)]).toEqual(["run-start", "data-ready", "checkpoint-saved", "run-end"]);
+    // Rows are no longer than the model's positions.
+    expect(events[0]).toMatchObject({ plan: { method: "lora", steps: 12, sequenceLength: 48, trainable: adapter.adapter.layout.size } });
+    const losses = lossesOf(events);
+    expect(losses).toHaveLength(12);
+    expect(losses[0] - losses.at(-1)!).toBeGreaterThan(2);
+  });
+
+  it("ends up trained in memory and in its folder alike, and says so beside the base and folded in", async () => {
+    const stored = await model.loadAdapter(join(place, "adapter"));
+    expect(stored.parameters).toEqual(adapter.parameters);
+    const text = await write(model, { adapters: [{ ...adapter, weight: 1 }] });
+    expect(text).not.toBe(await write(model));
+    for (const options of [{ merge: true }, { merge: false }])
+      expect(await write(model, { ...options, adapters: [{ ...stored, weight: 1 }] })).toBe(text);
+  });
+
+  it("is the same file when it is saved again", async () => {
+    await model.saveAdapter(join(place, "again"), adapter);
+    for (const name of ["adapter_config.json", "adapter_model.safetensors"])
+      expect(await readFile(join(place, "again", name))).toEqual(await readFile(join(place, "adapter", name)));
+  });
+
+  it("becomes a model of its own when it is merged", async () => {
+    const adapters = [{ ...adapter, weight: 1 }];
+    await model.merge(join(place, "merged"), adapters);
+    const merged = await loadModel(join(place, "merged"), { threads: 1 });
+    expect(await write(merged)).toBe(await write(model, { adapters }));
+    // An adapter records its base, and this is another one.
+    await expect(merged.loadAdapter(join(place, "adapter"))).rejects.toMatchObject({ code: "adapter-mismatch" });
+    expect((await merged.loadAdapter(join(place, "adapter"), { allowOtherBase: true })).parameters).toEqual(adapter.parameters);
+    await merged.close();
+  });
+
+  it("can be merged as half the bytes", async () => {
+    await model.merge(join(place, "half"), [{ ...adapter, weight: 1 }], "bf16");
+    expect(await readJsonObject(join(place, "half", "config.json"))).toMatchObject({ torch_dtype: "bfloat16" });
+  });
+
+  it("is not trained into a folder that holds another run", async () => {
+    await expect(train({ adapter }, "adapter")).rejects.toThrow("The folder holds the checkpoints of another run.");
+  });
+});
+
+describe("training", () => {
+  it("without an adapter changes the whole model, which is written as one", async () => {
+    const losses = lossesOf(await train({ learningRate: 1e-2 }, "full"));
+    expect(losses.at(-1)!).toBeLessThan(losses[0] / 2);
+    const trained = await loadModel(join(place, "full"), { threads: 1 });
+    expect(trained.base.digest).not.toBe(model.base.digest);
+    expect(await write(trained)).not.toBe(await write(model));
+    await trained.close();
+  });
+
+  it("measures held-out data before and after", async () => {
+    const events = await train({ adapter: await model.attach(), evalData: join(place, "rows.jsonl") }, "measured");
+    const losses = events.flatMap((event) => (event.type === "eval-end" ? [event.loss] : []));
+    expect(losses).toHaveLength(2);
+    expect(losses[1]).toBeLessThan(losses[0]);
+  });
+
+  it("that is left in the middle frees what it holds", async () => {
+    const compile = vi.spyOn(model.backend, "compile");
+    const dispose: ReturnType<typeof vi.fn>[] = [];
+    compile.mockImplementation(async () => {
+      const end = vi.fn(() => Promise.resolve());
+      dispose.push(end);
+      return { run: () => Promise.reject(new Error("not reached")), dispose: end };
+    });
+    for await (const event of model.train({
+      ...recipe,
+      adapter: await model.attach(),
+      data: join(place, "rows.jsonl"),
+      output: join(place, "left"),
+    }))
+      if (event.type === "compile-end") break;
+    compile.mockRestore();
+    expect(dispose).toHaveLength(1);
+    expect(dispose[0]).toHaveBeenCalledOnce();
+  });
+});
+
+describe("generating", () => {
+  it("frees adapters and programs after every text, also one that is left in the middle", async () => {
+    const adapters = [{ ...(await model.attach()), weight: 1 }];
+    const uploads = vi.spyOn(model.backend, "upload");
+    const releases = vi.spyOn(model.backend, "release");
+    await write(model, { adapters, maxTokens: 2 });
+    for await (const piece of model.generate("Tom", { adapters, temperature: 0 })) {
+      expect(piece).not.toBe("");
+      break;
+    }
+    // Two factors for each of 14 modules, and keys and values of two layers, twice.
+    expect(uploads).toHaveBeenCalledTimes(2 * (28 + 4));
+    expect(releases).toHaveBeenCalledTimes(2 * (28 + 4));
+    vi.restoreAllMocks();
+  });
+
+  it("says what is wrong with a prompt", async () => {
+    await expect(write(model, { stop: [""] })).rejects.toThrow("A stop string is empty");
+    await expect(async () => {
+      for await (const _ of model.generate("Tom saw a cat. ".repeat(20))) break;
+    }).rejects.toThrow(/The prompt has \d+ tokens, and the model takes 48 with the answer\./);
+  });
+
+  it("ends with the model", async () => {
+    const other = await loadModel(folder, { threads: 1 });
+    await other.close();
+    await other.close();
+    await expect(write(other)).rejects.toThrow("The backend has been disposed.");
+  });
+});
+
+it("leaves no half-written file", () => {
+  const files = readdirSync(place, { recursive: true, encoding: "utf8" });
+  expect(files.length).toBeGreaterThan(20);
+  expect(files.filter((name) => name.endsWith(".partial"))).toEqual([]);
+});
