@@ -1,7 +1,6 @@
 /** @file Holds the engine against a recorded reference: logits of base, adapter and merged model, every gradient, ten AdamW steps. It prints nothing. */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ourName, readSafetensorsHeader, readTensor, readTensorF32 } from "../formats/index.ts";
+import { ourName, readJsonObject, readSafetensorsHeader, readTensor, readTensorF32 } from "../formats/index.ts";
 import { input, program } from "../graph/index.ts";
 import { mergedInference } from "../generate/inference.ts";
 import { adaptedModules, loadAdapter, slotTensors, type StoredAdapter } from "../lora/index.ts";
@@ -122,7 +121,7 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
   };
   const integers = async (name: string): Promise<Int32Array> => (await readTensor(location(name))).data as Int32Array;
   const floats = async (name: string): Promise<Float32Array> => (await readTensorF32(location(name))).data as Float32Array;
-  const golden = JSON.parse(await readFile(join(directory, "golden.json"), "utf8")) as Golden;
+  const golden = (await readJsonObject(join(directory, "golden.json"))) as unknown as Golden;
 
   const base = await openBase(join(directory, "model"));
   const stored = await loadAdapter(join(directory, "adapter"), base.model, { baseDigest: base.digest });
