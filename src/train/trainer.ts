@@ -100,8 +100,7 @@ async function* update(options: TrainerOptions, position: Position, step: number
     supervised += result.tokens;
     tokens += realTokens(batch);
   }
-  for (let index = 0; index < gradient!.length; index++) gradient![index] /= supervised;
-  const gradientNorm = clipByNorm(gradient!, maxGradientNorm);
+  const gradientNorm = clipByNorm(gradient!, maxGradientNorm, supervised);
   if (!Number.isFinite(gradientNorm)) {
     const [first] = microBatches(options, position);
     throw diverged("The gradient", step, step - 1, placesOf(first));
@@ -133,7 +132,7 @@ const evaluate = async (
 
 /**
  * Trains until the schedule's last step, the last pass, early stopping or the signal. The parameters that it leaves are those of the last step.
- * Throws `training-diverged` before a bad update is applied; checkpoints that were kept stay.
+ * A loss, gradient or held-out loss that is no number is `training-diverged`: nothing of that step is kept, and what was kept stays.
  */
 export async function* train(options: TrainerOptions): AsyncGenerator<TrainEvent> {
   const { parameters, optimiser, schedule, epochs, evalEvery, saveEvery, earlyStopping, seed, signal, resume } = options;

@@ -1,6 +1,6 @@
 /** @file A disk that is full at any moment of a run: the error says what is still there, and the run goes on once there is room. */
 import { execFileSync } from "node:child_process";
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -112,7 +112,7 @@ describe.skipIf(!canMount)("a disk that is full", () => {
   });
 });
 
-it("a log on a full device ends the run before anything else is written", async () => {
+it.skipIf(!existsSync("/dev/full"))("a log on a full device ends the run before anything else is written", async () => {
   const output = join(folder, "logless");
   mkdirSync(output);
   symlinkSync("/dev/full", join(output, "log.jsonl"));
