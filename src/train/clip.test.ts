@@ -14,6 +14,17 @@ describe("clipByNorm", () => {
     gradient.forEach((value, index) => expect(Math.abs(value - expected[index])).toBeLessThan(5e-7));
   });
 
+  it.each([
+    { maxNorm: 1, divisor: 10, norm: 0.5, expected: [0.3, 0.4] },
+    { maxNorm: 0.25, divisor: 10, norm: 0.5, expected: [0.15, 0.2] },
+    { maxNorm: Infinity, divisor: 4, norm: 1.25, expected: [0.75, 1] },
+    { maxNorm: 1, divisor: 0.5, norm: 10, expected: [0.6, 0.8] },
+  ])("divides (3, 4) by $divisor, then scales it to a norm of at most $maxNorm", ({ maxNorm, divisor, norm, expected }) => {
+    const gradient = Float32Array.of(3, 4);
+    expect(clipByNorm(gradient, maxNorm, divisor)).toBe(norm);
+    gradient.forEach((value, index) => expect(Math.abs(value - expected[index])).toBeLessThan(1e-6));
+  });
+
   it("adds 1e-6 to the norm before dividing", () => {
     const gradient = Float32Array.of(2e-6);
     clipByNorm(gradient, 1e-6);
@@ -27,6 +38,7 @@ describe("clipByNorm", () => {
   it.each([NaN, Infinity])("reports a gradient with %d in it and leaves it alone", (value) => {
     const gradient = Float32Array.of(3, value, 4);
     expect(clipByNorm(gradient, 1)).toBe(value);
+    expect(clipByNorm(gradient, 1, 2)).toBe(value);
     expect([...gradient]).toEqual([3, value, 4]);
   });
 });

@@ -14,14 +14,15 @@ const normOf = (vector: Float32Array): number => {
 };
 
 /**
- * Scales `gradient` in place so that its norm is at most `maxNorm`, and returns the norm from before.
- * The factor is `maxNorm / (norm + 1e-6)` and never above 1, as in torch's clip_grad_norm_. A norm that is not finite
- * leaves the gradient alone: the caller sees it and decides. A `maxNorm` of Infinity only measures.
+ * Divides `gradient` by `divisor` (default 1) and scales it so that its norm is then at most `maxNorm`, in place and in one pass;
+ * returns the norm after the division and before the scaling. The factor is `maxNorm / (norm + 1e-6)` and never above 1,
+ * as in torch's clip_grad_norm_. A norm that is not finite leaves the gradient alone: the caller sees it and decides.
+ * A `maxNorm` of Infinity only measures and divides.
  */
-export const clipByNorm = (gradient: Float32Array, maxNorm: number): number => {
-  const norm = normOf(gradient);
-  const factor = maxNorm / (norm + 1e-6);
-  if (!Number.isFinite(norm) || factor >= 1) return norm;
+export const clipByNorm = (gradient: Float32Array, maxNorm: number, divisor = 1): number => {
+  const norm = normOf(gradient) / divisor;
+  const factor = Math.min(1, maxNorm / (norm + 1e-6)) / divisor;
+  if (!Number.isFinite(norm) || factor === 1) return norm;
   for (let index = 0; index < gradient.length; index++) gradient[index] *= factor;
   return norm;
 };
