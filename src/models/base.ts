@@ -76,7 +76,7 @@ export const storedTensors = ({ model, weights }: Pick<Base, "model" | "weights"
 
 /** The values of a base's tensor, by any of its names. */
 export const storedValues = async ({ model, weights }: Pick<Base, "model" | "weights">, name: string): Promise<Float32Array> =>
-  (await readTensorF32(weights.get(name) ?? weights.get(model.aliases[name])!)).data as Float32Array;
+  (await readTensorF32(weights.get(model.aliases[name] ?? name)!)).data as Float32Array;
 
 /** A model's modules over a way to find its tensors. */
 export const modelModules = (

@@ -98,7 +98,7 @@ describe("training state", () => {
 });
 
 describe("a damaged checkpoint", () => {
-  const older = "The checkpoint of step 1 is whole: resume from ";
+  const older = "The checkpoint of step 1 is whole (";
   const damages: [string, (folder: string) => void, RegExp][] = [
     [
       "truncated vectors",
@@ -138,7 +138,9 @@ describe("a damaged checkpoint", () => {
       (reason: Error) => reason,
     );
     expect(error.message).toMatch(message);
-    expect(error.message).toContain(`${older}${join(run, "checkpoints", "step-000001")}.`);
+    expect(error.message).toContain(
+      `${older}${join(run, "checkpoints", "step-000001")}): remove ${join(run, "checkpoints", "step-000002")} and resume.`,
+    );
     expect(await load(join(run, "checkpoints", "step-000001"))).toEqual(stateOf(1));
   });
 

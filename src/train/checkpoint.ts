@@ -156,7 +156,7 @@ const withAlternative = async (error: unknown, runFolder: string, folder: string
     } catch {
       continue;
     }
-    const fix = `The checkpoint of step ${step} is whole: resume from ${path}.`;
+    const fix = `The checkpoint of step ${step} is whole (${path}): remove ${folder} and resume.`;
     return new LowrankError("invalid-file", error.message, { fix, cause: error });
   }
   return new LowrankError("invalid-file", error.message, {
