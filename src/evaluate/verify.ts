@@ -4,7 +4,7 @@ import { ourName, readJsonObject, readSafetensorsHeader, readTensor, readTensorF
 import { input, program } from "../graph/index.ts";
 import { mergedInference } from "../generate/inference.ts";
 import { adaptedModules, loadAdapter, slotTensors, type StoredAdapter } from "../lora/index.ts";
-import { logitsOf, modelModules, openBase, storedTensors, type Base } from "../models/index.ts";
+import { modelModules, openBase, storedTensors, type Base } from "../models/index.ts";
 import { viewOf, type Modules } from "../nn/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
 import { adamw } from "../train/optim/adamw.ts";
@@ -49,7 +49,7 @@ const batchOf = (ids: Int32Array, mask: Int32Array, labels: Int32Array, [rows, l
 const computedLogits = async (backend: Backend, base: Base, modules: Modules, batch: StepBatch, feeds: Readonly<Record<string, Feed>>) => {
   const { model } = base;
   const hidden = hiddenStates(model, modules, { B: batch.rows, T: batch.length }, false);
-  const executable = await backend.compile(program({ logits: logitsOf(model, modules, hidden) }));
+  const executable = await backend.compile(program({ logits: model.head.logits(modules, hidden) }));
   const { ids, positions, segments } = stepFeeds(batch, shapeOf(batch));
   const { logits } = await executable.run({ ids, positions, segments, ...feeds });
   await executable.dispose();

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { countingBackend, type CountingBackend } from "../../test/counting-backend.ts";
 import { largestDifference } from "../../test/model-logits.ts";
 import { program } from "../graph/index.ts";
-import { frozenModules, logitsOf, openBase, type Base } from "../models/index.ts";
+import { frozenModules, openBase, type Base } from "../models/index.ts";
 import { ortBackend } from "../runtime/index.ts";
 import { hiddenStates } from "../train/step.ts";
 import { i32, random } from "../util/index.ts";
@@ -34,7 +34,7 @@ beforeAll(async () => {
   ids = Array.from({ length: longest }, () => generator.integer(model.vocabularySize));
   const modules = frozenModules(base);
   const hidden = hiddenStates(model, modules, { B: 1, T: longest }, false);
-  const executable = await backend.compile(program({ logits: logitsOf(model, modules, hidden) }));
+  const executable = await backend.compile(program({ logits: model.head.logits(modules, hidden) }));
   const shape = [1, longest];
   const { logits } = await executable.run({
     ids: i32(ids, shape),

@@ -1,6 +1,6 @@
 /** @file Runs a model token by token over a key/value cache: token ids in, logits out. It knows nothing about text, sampling or adapters. */
 import { cast, gather, input, program, type Graph, type Tensor } from "../graph/index.ts";
-import { logitsOf, type Model } from "../models/index.ts";
+import type { Model } from "../models/index.ts";
 import { cachedAttention } from "../nn/index.ts";
 import type { Backend, Executable, Feed, Resident } from "../runtime/index.ts";
 import { f32, i32, LowrankError, sizeOf } from "../util/index.ts";
@@ -44,7 +44,7 @@ const decodeProgram = ({ model, modules }: Inference, T: number, P: number): Gra
   const used = modules();
   const hidden = model.forward(used, { ids: input("ids", [1, T], "i32"), attention, recompute: false }); // (T, D)
   const lastRow = gather(hidden, input("last", [1], "i32")); // (1, D)
-  return program({ logits: logitsOf(model, used, lastRow), ...outputs });
+  return program({ logits: model.head.logits(used, lastRow), ...outputs });
 };
 
 /** What query i sees through a window: of the cached tokens and the new ones itself and those before it. */

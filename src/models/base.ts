@@ -46,7 +46,7 @@ const account = (model: Model, stored: ReadonlyMap<string, WeightLocation>, wher
       );
   }
   for (const name of stored.keys())
-    if (!wanted.has(name) && !Object.hasOwn(model.aliases, name) && !derived.test(name))
+    if (!wanted.has(name) && !Object.hasOwn(model.aliases, name) && !derived.test(name) && model.unread?.test(name) !== true)
       throw new LowrankError("unsupported", `The tensor "${name}" has no place in a ${model.type} of this configuration.`, { where });
 };
 

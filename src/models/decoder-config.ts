@@ -103,6 +103,7 @@ export const readDecoder = (type: string, config: Config, where: string, default
   return {
     type,
     config,
+    where,
     vocabularySize: read.size("vocab_size"),
     hiddenSize,
     innerSize: read.size("intermediate_size"),

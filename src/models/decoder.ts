@@ -1,6 +1,7 @@
 /** @file Decoders of the Llama kind, made from a description: pre- or post-normalised layers of rotary attention and a gated block. It knows no family by name. */
 import { add, reshape, rmsNorm, scalar, scale, slice, transpose, type Tensor } from "../graph/index.ts";
 import {
+  causalMask,
   fusedGatedMlp,
   gatedMlp,
   recomputed,
@@ -11,6 +12,8 @@ import {
   type Rope,
   type RopeTables,
 } from "../nn/index.ts";
+import { decoderHead } from "./heads/decoder-head.ts";
+import { linearParameters } from "./heads/head.ts";
 import type { LinearSpec, Model, ParameterSpec } from "./model.ts";
 
 /** Norms of a layer by their names in the checkpoint; where one is missing, nothing is normalised there. */
@@ -27,6 +30,8 @@ export interface LayerNorms {
 export interface Decoder {
   readonly type: string;
   readonly config: Readonly<Record<string, unknown>>;
+  /** The configuration's file, for errors. */
+  readonly where: string;
   readonly vocabularySize: number;
   readonly hiddenSize: number;
   /** Width of the gated block. */
@@ -91,17 +96,13 @@ const layerLinears = (decoder: Decoder, index: number): LinearSpec[] => {
   return [...inputs, linear("self_attn.o_proj", H * headSize, D, biases.output), ...gates, linear("mlp.down_proj", F, D, biases.mlp)];
 };
 
-const parametersOf = (decoder: Decoder, head: LinearSpec): ParameterSpec[] => {
+const parametersOf = (decoder: Decoder): ParameterSpec[] => {
   const { vocabularySize: V, hiddenSize: D, layers, heads, keyValueHeads, headSize, deviation, norms, gainOffset } = decoder;
   const gain = (name: string, size: number): ParameterSpec => ({
     name: `${name}.weight`,
     shape: [size],
     start: gainOffset === 1 ? "zeros" : "ones",
   });
-  const linear = ({ module, inFeatures, outFeatures, bias }: LinearSpec): ParameterSpec[] => [
-    { name: `${module}.weight`, shape: [outFeatures, inFeatures], start: { normal: deviation } },
-    ...(bias ? [{ name: `${module}.bias`, shape: [outFeatures], start: "zeros" as const }] : []),
-  ];
   const layer = (index: number): ParameterSpec[] => {
     const prefix = layerName(index);
     const gains = (names: readonly (string | undefined)[]): ParameterSpec[] =>
@@ -109,7 +110,7 @@ const parametersOf = (decoder: Decoder, head: LinearSpec): ParameterSpec[] => {
     const width = (count: number): number => (decoder.queryKeyNorm === "projection" ? count * headSize : headSize);
     return [
       ...gains([norms.beforeAttention]),
-      ...layerLinears(decoder, index).flatMap(linear),
+      ...layerLinears(decoder, index).flatMap((linear) => linearParameters(linear, deviation)),
       ...(decoder.queryKeyNorm === undefined
         ? []
         : [gain(`${prefix}.self_attn.q_norm`, width(heads)), gain(`${prefix}.self_attn.k_norm`, width(keyValueHeads))]),
@@ -120,7 +121,6 @@ const parametersOf = (decoder: Decoder, head: LinearSpec): ParameterSpec[] => {
     { name: `${embedding}.weight`, shape: [V, D], start: { normal: deviation } },
     ...Array.from({ length: layers }, (_, index) => layer(index)).flat(),
     gain(lastNorm, D),
-    ...(decoder.tied ? [] : linear(head)),
   ];
 };
 
@@ -185,9 +185,9 @@ const forwardOf =
 
 /** The model that a description means. */
 export const decoderModel = (decoder: Decoder): Model => {
-  const { type, config, vocabularySize, hiddenSize, maxPositions, layers, keyValueHeads, headSize, tied, finish } = decoder;
+  const { type, config, vocabularySize, hiddenSize, maxPositions, layers, keyValueHeads, headSize, tied } = decoder;
   const indices = Array.from({ length: layers }, (_, index) => index);
-  const head: LinearSpec = { module: "lm_head", inFeatures: hiddenSize, outFeatures: vocabularySize, bias: false, isHead: true };
+  const { parameters, linears, ...rest } = decoderHead({ ...decoder, tiedTo: tied ? embedding : undefined });
   return {
     type,
     config,
@@ -198,11 +198,10 @@ export const decoderModel = (decoder: Decoder): Model => {
     cache: { heads: keyValueHeads, headSize },
     windows: [...new Set(indices.map(decoder.window))],
     cacheBoundary: indices.map((index) => decoder.rope(index)?.boundary).find((boundary) => boundary !== undefined),
-    parameters: parametersOf(decoder, head),
-    linears: [...indices.flatMap((index) => layerLinears(decoder, index)), head],
-    aliases: tied ? { [`${head.module}.weight`]: `${embedding}.weight` } : {},
-    head: head.module,
-    finish,
+    parameters: [...parametersOf(decoder), ...parameters],
+    linears: [...indices.flatMap((index) => layerLinears(decoder, index)), ...linears],
+    ...rest,
+    mask: causalMask,
     forward: forwardOf(decoder),
   };
 };

@@ -1,9 +1,10 @@
 /** @file The GPT-2 family: learned positions, layer norms with biases, fused projections whose weights lie as (in, out). */
 import { configReader } from "../formats/index.ts";
 import { add, reshape, slice, transpose, type Tensor } from "../graph/index.ts";
-import { layerNorm, recomputed } from "../nn/index.ts";
+import { causalMask, layerNorm, recomputed } from "../nn/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { activationOf, requireValue } from "./decoder-config.ts";
+import { decoderHead } from "./heads/decoder-head.ts";
 import type { Family, LinearSpec, ParameterSpec } from "./model.ts";
 
 export const gpt2: Family = (config, where) => {
@@ -37,9 +38,15 @@ export const gpt2: Family = (config, where) => {
     });
     return [linear("attn.c_attn", D, 3 * D), linear("attn.c_proj", D, D), linear("mlp.c_fc", D, F), linear("mlp.c_proj", F, D)];
   };
-  const head: LinearSpec = { module: "lm_head", inFeatures: D, outFeatures: V, bias: false, isHead: true };
+  const { parameters, linears, ...head } = decoderHead({
+    config,
+    where,
+    hiddenSize: D,
+    vocabularySize: V,
+    tiedTo: tied ? "transformer.wte" : undefined,
+    deviation,
+  });
   const table = (name: string, rows: number): ParameterSpec => ({ name, shape: [rows, D], start: { normal: deviation } });
-  const aliases: Record<string, string> = tied ? { "lm_head.weight": "transformer.wte.weight" } : {};
   const norm = (name: string): ParameterSpec[] => [
     { name: `${name}.weight`, shape: [D], start: "ones" },
     { name: `${name}.bias`, shape: [D], start: "zeros" },
@@ -71,11 +78,11 @@ export const gpt2: Family = (config, where) => {
         ...linearsOf(layer).flatMap(turned),
       ]),
       ...norm("transformer.ln_f"),
-      ...(tied ? [] : [table("lm_head.weight", V)]),
+      ...parameters,
     ],
-    linears: [...indices.flatMap(linearsOf), head],
-    aliases,
-    head: head.module,
+    linears: [...indices.flatMap(linearsOf), ...linears],
+    ...head,
+    mask: causalMask,
     forward: (modules, { ids, attention, recompute }) => {
       const [B, T] = ids.shape;
       const normed = (name: string, x: Tensor): Tensor =>

@@ -1,6 +1,6 @@
-/** @file What a model family provides: its parameters, its linear modules, and its forward pass. It knows no family. */
+/** @file What a model family provides: its parameters, its linear modules, its forward pass, and what its head is for. It knows no family. */
 import type { Tensor } from "../graph/index.ts";
-import type { Attention, Modules } from "../nn/index.ts";
+import type { Attention, Mask, Modules } from "../nn/index.ts";
 
 /** How a parameter starts when a model is trained from scratch. */
 export type Start = { readonly normal: number } | "ones" | "zeros";
@@ -21,14 +21,49 @@ export interface LinearSpec {
   readonly bias: boolean;
   /** Whether the checkpoint holds the weight as (in, out) instead of (out, in); default no. */
   readonly turned?: boolean;
-  /** The output embedding, which "all-linear" leaves out. */
+  /** The output embedding or the classifier, which "all-linear" leaves out. */
   readonly isHead: boolean;
 }
 
+/** What a model is for, by PEFT's names. */
+export type Task = "CAUSAL_LM" | "SEQ_CLS" | "SEQ_2_SEQ_LM";
+
+/** What the head makes of hidden states. Losses, metrics and generation ask it what they want to know; none of them asks for the task. */
+export interface Head {
+  /** Recorded in adapters. */
+  readonly task: Task;
+  /** The hidden states that it reads: those before labelled tokens, or one of each document, its first or its last. */
+  readonly reads: "labelled" | "first" | "last";
+  /** What its logits are about: the token that follows, the class of a document, or values of it. */
+  readonly predicts: "tokens" | "classes" | "values";
+  /** Logits of each hidden state: V tokens, or so many classes or values. */
+  readonly outputs: number;
+  /** Names of the classes or values, one for each logit; none for tokens. */
+  readonly labels: readonly string[];
+  /** Where the head's parameters lie, as adapters name modules that they save whole: `score`, `classifier`. */
+  readonly modules: readonly string[];
+  /** The linear module whose output the logits are as it stands; none where the head is more than that. */
+  readonly linear?: string;
+  /** Logits (N, outputs) of final hidden states (N, D). */
+  logits(modules: Modules, hidden: Tensor): Tensor;
+}
+
+/** What the encoder of an encoder–decoder reads, and how its decoder attends to it. */
+export interface Source {
+  /** Token ids (B, S) int32. */
+  readonly ids: Tensor;
+  /** Among the source's own tokens. */
+  readonly attention: Attention;
+  /** From the decoder's tokens to the source's. */
+  readonly cross: Attention;
+}
+
 export interface ForwardOptions {
-  /** Token ids (B, T) int32. */
+  /** Token ids (B, T) int32, of which hidden states are made. */
   readonly ids: Tensor;
   readonly attention: Attention;
+  /** Only for encoder–decoders, whose decoder reads `ids`. */
+  readonly source?: Source;
   /** Whether the layers' inner values are computed again for the backward pass instead of being kept. */
   readonly recompute: boolean;
 }
@@ -49,23 +84,19 @@ export interface Model {
   readonly windows: readonly number[];
   /** The greatest length whose cached keys hold for it alone: longer sequences turn all their keys by other frequencies; default none. */
   readonly cacheBoundary?: number;
+  /** All parameters, those of the head last. */
   readonly parameters: readonly ParameterSpec[];
   readonly linears: readonly LinearSpec[];
   /** Parameters that are another one's by another name (a tied head). */
   readonly aliases: Readonly<Record<string, string>>;
-  /** The module that turns hidden states into logits. */
-  readonly head: string;
-  /** What becomes of the head's output, elementwise; default nothing. */
-  readonly finish?: (logits: Tensor) => Tensor;
+  /** Tensors of other heads, which checkpoints of the family may have and this model does not read; default none. */
+  readonly unread?: RegExp;
+  readonly head: Head;
+  /** Who sees whom within the rows of a batch, from the documents' numbers (B, T) int32. */
+  readonly mask: (segments: Tensor) => Mask;
   /** Final hidden states, normalised: (B·T, D). */
   forward(modules: Modules, options: ForwardOptions): Tensor;
 }
-
-/** Logits (N, V) of final hidden states (N, D). */
-export const logitsOf = ({ head, finish }: Pick<Model, "head" | "finish">, modules: Modules, hidden: Tensor): Tensor => {
-  const logits = modules.linear(head, hidden);
-  return finish === undefined ? logits : finish(logits);
-};
 
 /** Reads a configuration into a model; `where` names the file in errors. */
 export type Family = (config: Readonly<Record<string, unknown>>, where: string) => Model;

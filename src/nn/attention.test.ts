@@ -3,7 +3,7 @@ import { constant, gradients, input, multiply, program, total } from "../graph/i
 import { referenceBackend } from "../runtime/index.ts";
 import { f32, i32, random, type HostTensor } from "../util/index.ts";
 import { trainingAttention, type AttendOptions } from "./attention.ts";
-import { documentMask } from "./mask.ts";
+import { causalMask } from "./mask.ts";
 
 const [B, H, K, T, D] = [2, 4, 2, 12, 3];
 const stream = random(5);
@@ -20,7 +20,7 @@ const attended = async (options: AttendOptions, block: number): Promise<Record<s
   const attention = trainingAttention({
     positions: documents,
     maxPositions: T,
-    bias: (start, end, window) => documentMask(documents, start, end, window),
+    mask: causalMask(documents),
     block,
   });
   const [q, k, v] = [input("q", [B, H, T, D]), input("k", [B, K, T, D]), input("v", [B, K, T, D])];

@@ -1,6 +1,6 @@
 /** @file Attention of grouped queries, in training and with a cache: the contract that models call, and its two forms. It knows nothing about projections. */
 import { add, concat, matmul, multiply, reshape, slice, softmax, subtract, sum, withGradient, type Tensor } from "../graph/index.ts";
-import { firstKey } from "./mask.ts";
+import type { Mask } from "./mask.ts";
 import { softcap, softcapSlope } from "./softcap.ts";
 
 export interface AttendOptions {
@@ -18,11 +18,11 @@ export interface Attention {
   readonly positions: Tensor;
   /** Positions lie below this. */
   readonly maxPositions: number;
-  /** softmax(q·kᵀ)·v with causal and document masks; q (B, H, T, D), k and v (B, K, T, D) with H a multiple of K; result (B, H, T, D). */
+  /** softmax(q·kᵀ + mask)·v; q (B, H, T, D), k and v (B, K, T, D) with H a multiple of K; result (B, H, T, D). */
   attend(layer: number, q: Tensor, k: Tensor, v: Tensor, options: AttendOptions): Tensor;
 }
 
-const last = 3;
+const keyAxis = 3;
 
 // One block of queries against all keys that it may see; the softmax is kept for the backward pass.
 const attendBlock = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor, { scale, cap }: AttendOptions): Tensor => {
@@ -35,7 +35,7 @@ const attendBlock = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor, { scale, cap
   const o = matmul(p, v); // (B, K, G·T, D)
   // dS = P∘(dP − rowsum(dO∘O)) [Dao et al. 2022, eq. 4]: the row sums come from O, not from the larger P.
   return withGradient(o, [q, k, v], cap === undefined ? [p, o] : [p, o, scores], (dy, [query, key, value], [weights, output, capped]) => {
-    const inner = sum(multiply(dy, output), [last]); // (B, K, G·T, 1)
+    const inner = sum(multiply(dy, output), [keyAxis]); // (B, K, G·T, 1)
     const uncapped = multiply(weights, subtract(matmul(dy, value, { transposeB: true }), inner)); // (B, K, G·T, S)
     const ds = cap === undefined ? uncapped : multiply(uncapped, softcapSlope(capped, cap));
     return [
@@ -50,18 +50,17 @@ export interface TrainingAttentionOptions {
   /** (B, T) int64. */
   readonly positions: Tensor;
   readonly maxPositions: number;
-  /** Additive mask for queries `start … end − 1` and keys `firstKey(start, window) … end − 1`: (B, 1, queries, keys). */
-  readonly bias: (start: number, end: number, window: number) => Tensor;
-  /** Queries per block; what lies above the diagonal of a block's square is computed and masked, what lies beyond it is not computed. */
+  readonly mask: Mask;
+  /** Queries per block; keys that none of them may see are not computed, what else is masked is. */
   readonly block: number;
 }
 
 /** Attention over whole sequences, in blocks of queries. */
-export const trainingAttention = ({ positions, maxPositions, bias, block }: TrainingAttentionOptions): Attention => {
+export const trainingAttention = ({ positions, maxPositions, mask, block }: TrainingAttentionOptions): Attention => {
   const biases = new Map<string, Tensor>();
   const biasOf = (start: number, end: number, window: number): Tensor => {
     const key = `${start} ${window}`;
-    const tensor = biases.get(key) ?? bias(start, end, window);
+    const tensor = biases.get(key) ?? mask.bias(start, end, window);
     biases.set(key, tensor);
     return tensor;
   };
@@ -77,9 +76,9 @@ export const trainingAttention = ({ positions, maxPositions, bias, block }: Trai
       const outputs: Tensor[] = [];
       for (let start = 0; start < T; start += block) {
         const end = Math.min(start + block, T);
-        const first = firstKey(start, window);
+        const [first, last] = mask.keys(start, end, window);
         const rows = reshape(slice(grouped, 2, start, end), [B, K, G * (end - start), D]);
-        const o = attendBlock(rows, slice(k, 2, first, end), slice(v, 2, first, end), biasOf(start, end, window), options);
+        const o = attendBlock(rows, slice(k, 2, first, last), slice(v, 2, first, last), biasOf(start, end, window), options);
         outputs.push(reshape(o, [B, H, end - start, D]));
       }
       return concat(outputs, 2); // (B, H, T, D)
@@ -110,12 +109,12 @@ export const cachedAttention = ({ positions, maxPositions, bias, past, present }
     const rows = reshape(q, [B, K, (H / K) * T, D]);
     const cached = past(layer);
     const score = (keys: Tensor): Tensor => matmul(rows, keys, { transposeB: true, alpha: scale }); // (B, K, G·T, S)
-    const raw = cached === undefined ? score(k) : concat([score(cached.key), score(k)], last);
-    const S = raw.shape[last];
+    const raw = cached === undefined ? score(k) : concat([score(cached.key), score(k)], keyAxis);
+    const S = raw.shape[keyAxis];
     const scores = reshape(cap === undefined ? raw : softcap(raw, cap), [B, H, T, S]);
     const p = reshape(softmax(add(scores, bias(window))), [B, K, (H / K) * T, S]);
-    const now = matmul(slice(p, last, S - T, S), v); // (B, K, G·T, D)
-    const o = cached === undefined ? now : add(matmul(slice(p, last, 0, S - T), cached.value), now);
+    const now = matmul(slice(p, keyAxis, S - T, S), v); // (B, K, G·T, D)
+    const o = cached === undefined ? now : add(matmul(slice(p, keyAxis, 0, S - T), cached.value), now);
     return reshape(o, [B, H, T, D]);
   },
 });

@@ -4,7 +4,7 @@ import { evaluate, largestError, numbersOf } from "../../test/evaluate.ts";
 import { input, type Tensor } from "../graph/index.ts";
 import { f32, i32, random, type HostTensor } from "../util/index.ts";
 import { cachedAttention, trainingAttention, type AttendOptions } from "./attention.ts";
-import { documentMask } from "./mask.ts";
+import { causalMask } from "./mask.ts";
 
 interface Sizes {
   /** Query heads per key head, key heads, head size. */
@@ -37,8 +37,7 @@ const part = ({ shape: [, count, length, D], data }: HostTensor, start: number, 
 const whole = async (q: HostTensor, k: HostTensor, v: HostTensor, options: AttendOptions): Promise<HostTensor> => {
   const length = q.shape[2];
   const segments = input("segments", [1, length], "i32");
-  const bias = (start: number, end: number, window: number): Tensor => documentMask(segments, start, end, window);
-  const attention = trainingAttention({ positions: segments, maxPositions: length, bias, block: length });
+  const attention = trainingAttention({ positions: segments, maxPositions: length, mask: causalMask(segments), block: length });
   const o = attention.attend(0, input("q", q.shape), input("k", k.shape), input("v", v.shape), options);
   return (await evaluate({ o }, { q, k, v, segments: i32(new Int32Array(length).fill(1), [1, length]) })).o;
 };

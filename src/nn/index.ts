@@ -3,7 +3,7 @@ export { activations, type Activation } from "./activation.ts";
 export { cachedAttention, trainingAttention, type Attention, type AttendOptions } from "./attention.ts";
 export { layoutOf, viewOf, type ParameterLayout, type ParameterRole, type ParameterSlot } from "./layout.ts";
 export { chunkedLoss, crossEntropy, linearCrossEntropy } from "./loss.ts";
-export { documentMask } from "./mask.ts";
+export { causalMask, fullMask, type Mask } from "./mask.ts";
 export { fusedGatedMlp, gatedMlp } from "./mlp.ts";
 export { modulesOf, type Modules } from "./modules.ts";
 export { layerNorm } from "./norm.ts";

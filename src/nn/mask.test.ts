@@ -1,13 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { evaluate, numbersOf } from "../../test/evaluate.ts";
-import { input } from "../graph/index.ts";
+import { input, type Tensor } from "../graph/index.ts";
 import { i32 } from "../util/index.ts";
-import { documentMask, firstKey } from "./mask.ts";
+import { causalMask, fullMask, type Mask } from "./mask.ts";
 
 /** One row of the mask per query: `.` for what it sees, `#` for what is masked. */
-const pictured = async (segments: readonly number[], start: number, end: number, window?: number): Promise<string[]> => {
+const pictured = async (
+  segments: readonly number[],
+  [start, end]: readonly [number, number],
+  maskOf: (segments: Tensor) => Mask = causalMask,
+  window = Infinity,
+): Promise<string[]> => {
   const { mask } = await evaluate(
-    { mask: documentMask(input("segments", [1, segments.length], "i32"), start, end, window) },
+    { mask: maskOf(input("segments", [1, segments.length], "i32")).bias(start, end, window) },
     { segments: i32(segments, [1, segments.length]) },
   );
   const [, , rows, columns] = mask.shape;
@@ -36,12 +41,20 @@ describe("a mask", () => {
     { about: "through a window and documents", segments: [1, 1, 1, 2, 2], start: 2, end: 5, window: 3, rows: ["...##", "###.#", "###.."] },
     { about: "of a window of one", segments: [1, 1, 1], start: 0, end: 3, window: 1, rows: [".##", "#.#", "##."] },
   ])("$about: $rows", async ({ segments, start, end, window, rows }) => {
-    expect(await pictured(segments, start, end, window)).toEqual(rows);
+    expect(await pictured(segments, [start, end], causalMask, window)).toEqual(rows);
+  });
+
+  it.each([
+    { about: "one document", segments: [1, 1, 1], start: 0, end: 3, rows: ["...", "...", "..."] },
+    { about: "two documents and padding", segments: [1, 1, 2, 0], start: 0, end: 4, rows: ["..##", "..##", "##.#", "###."] },
+    { about: "a block of queries", segments: [1, 1, 1, 2], start: 2, end: 4, rows: ["...#", "###."] },
+  ])("that looks both ways shows $about whole: $rows", async ({ segments, start, end, rows }) => {
+    expect(await pictured(segments, [start, end], fullMask)).toEqual(rows);
   });
 
   it("has rows of its own for each row of a batch", async () => {
     const { mask } = await evaluate(
-      { mask: documentMask(input("segments", [2, 2], "i32"), 0, 2) },
+      { mask: causalMask(input("segments", [2, 2], "i32")).bias(0, 2, Infinity) },
       { segments: i32([1, 1, 1, 2], [2, 2]) },
     );
     expect(mask.shape).toEqual([2, 1, 2, 2]);
@@ -55,6 +68,6 @@ describe("a mask", () => {
     [9, 1, 9],
     [9, Infinity, 0],
   ])("begins for query %i and a window of %i at key %i", (query, window, key) => {
-    expect(firstKey(query, window)).toBe(key);
+    expect(causalMask(input("segments", [1, 16], "i32")).keys(query, query + 1, window)).toEqual([key, query + 1]);
   });
 });

@@ -1,26 +1,51 @@
-/** @file Additive attention masks from document numbers. It knows nothing about heads. */
+/** @file Who sees whom in rows of tokens, as additive attention masks from document numbers. It knows nothing about heads. */
 import { and, constant, equal, reshape, scalar, slice, where, type Tensor } from "../graph/index.ts";
+
+/** Made once for the tokens of a program; attention asks it block by block. */
+export interface Mask {
+  /** The keys that queries `start … end − 1` may see through a window of so many keys: from the first to before the last. */
+  keys(start: number, end: number, window: number): readonly [first: number, end: number];
+  /** 0 where a query sees a key and −1e30 elsewhere: (B, 1, end − start, keys). */
+  bias(start: number, end: number, window: number): Tensor;
+}
 
 // Far below any score, and finite: a row that sees nothing gives equal weights instead of NaN.
 const masked = -1e30;
 
-/** The first key that query `start`, and so every later one, may see through a window of that many keys. */
-export const firstKey = (start: number, window: number): number => Math.max(0, start - window + 1);
+const hidden = (seen: Tensor): Tensor => where(seen, scalar(0), scalar(masked));
 
-/**
- * Causal mask within documents: 0 where i − window < j ≤ i for query i and key j and both belong to one document, −1e30 elsewhere.
- * segments (B, T) int32 numbers the documents of a row; result (B, 1, end − start, end − first) with first = firstKey(start, window).
- */
-export const documentMask = (segments: Tensor, start: number, end: number, window = Infinity): Tensor => {
+// Whether queries and keys are of one document: (B, 1, rows, columns).
+const sameDocument = (segments: Tensor, [start, end]: readonly [number, number], [first, last]: readonly [number, number]): Tensor => {
   const [B] = segments.shape;
-  const first = firstKey(start, window);
-  const rows = end - start;
-  const columns = end - first;
-  const queries = reshape(slice(segments, 1, start, end), [B, 1, rows, 1]);
-  const keys = reshape(slice(segments, 1, first, end), [B, 1, 1, columns]);
-  const seen = Uint8Array.from({ length: rows * columns }, (_, index) => {
-    const distance = start + Math.floor(index / columns) - (first + (index % columns));
-    return Number(distance >= 0 && distance < window);
-  });
-  return where(and(equal(queries, keys), constant({ dtype: "bool", shape: [1, 1, rows, columns], data: seen })), scalar(0), scalar(masked));
+  const queries = reshape(slice(segments, 1, start, end), [B, 1, end - start, 1]);
+  const keys = reshape(slice(segments, 1, first, last), [B, 1, 1, last - first]);
+  return equal(queries, keys);
+};
+
+/** Each token sees itself and those before it in its document, at most `window` in all; segments (B, T) int32 numbers the documents of a row. */
+export const causalMask = (segments: Tensor): Mask => {
+  // The first key that query `start`, and so every later one, may see.
+  const keys: Mask["keys"] = (start, end, window) => [Math.max(0, start - window + 1), end];
+  return {
+    keys,
+    bias: (start, end, window) => {
+      const [first] = keys(start, end, window);
+      const [rows, columns] = [end - start, end - first];
+      const seen = Uint8Array.from({ length: rows * columns }, (_, index) => {
+        const distance = start + Math.floor(index / columns) - (first + (index % columns));
+        return Number(distance >= 0 && distance < window);
+      });
+      const documents = sameDocument(segments, [start, end], [first, end]);
+      return hidden(and(documents, constant({ dtype: "bool", shape: [1, 1, rows, columns], data: seen })));
+    },
+  };
+};
+
+/** Each token sees all tokens of its document, before and behind it. */
+export const fullMask = (segments: Tensor): Mask => {
+  const [, T] = segments.shape;
+  return {
+    keys: () => [0, T],
+    bias: (start, end) => hidden(sameDocument(segments, [start, end], [0, T])),
+  };
 };

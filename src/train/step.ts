@@ -1,8 +1,8 @@
 /** @file The program of a training step: token ids and one flat vector in, the loss sum, the token count and one flat gradient out. */
 import { cast, concat, gradients, input, program, reshape, total, type Graph, type Tensor } from "../graph/index.ts";
 import { pooledDropout } from "../lora/index.ts";
-import { logitsOf, type Model } from "../models/index.ts";
-import { chunkedLoss, crossEntropy, documentMask, linearCrossEntropy, trainingAttention, type Modules } from "../nn/index.ts";
+import type { Model } from "../models/index.ts";
+import { chunkedLoss, crossEntropy, linearCrossEntropy, trainingAttention, type Modules } from "../nn/index.ts";
 import type { Find, Trainable } from "./trainable.ts";
 import { trainedTensors } from "./trainable.ts";
 
@@ -31,7 +31,7 @@ const queriesPerBlock = 128;
 // Logits of a chunk stay within 64 MB.
 const chunkElements = 1 << 24;
 
-const chunkOf = (vocabularySize: number): number => 2 ** Math.floor(Math.log2(Math.max(64, chunkElements / vocabularySize)));
+const chunkOf = (outputs: number): number => 2 ** Math.floor(Math.log2(Math.max(64, chunkElements / outputs)));
 
 /** Elements of the widest input that an adapter reads in a step. */
 export const widestInput = (model: Model, { B, T }: StepShape): number =>
@@ -45,7 +45,7 @@ export const hiddenStates = (model: Model, modules: Modules, { B, T }: Pick<Step
   const attention = trainingAttention({
     positions,
     maxPositions: T,
-    bias: (start, end, window) => documentMask(segments, start, end, window),
+    mask: model.mask(segments),
     block: queriesPerBlock,
   });
   return model.forward(modules, { ids, attention, recompute });
@@ -62,16 +62,17 @@ interface LossParts {
 const lossOf = ({ model, shape, modules, recompute, differentiable }: LossParts): { loss: Tensor; tokens: Tensor } => {
   const hidden = hiddenStates(model, modules, shape, recompute);
   const weights = input("weights", [shape.L]);
-  const headWeight = model.finish === undefined ? modules.plainWeight(model.head) : undefined;
+  const { head } = model;
+  const headWeight = head.linear === undefined ? undefined : modules.plainWeight(head.linear);
   const loss = chunkedLoss({
     hidden,
     rows: input("rows", [shape.L], "i32"),
     labels: input("labels", [shape.L], "i32"),
     weights,
     crossEntropy: (h, labels) =>
-      headWeight === undefined ? crossEntropy(logitsOf(model, modules, h), labels) : linearCrossEntropy(h, headWeight, labels),
+      headWeight === undefined ? crossEntropy(head.logits(modules, h), labels) : linearCrossEntropy(h, headWeight, labels),
     trainable: modules.trainable,
-    chunk: chunkOf(model.vocabularySize),
+    chunk: chunkOf(head.outputs),
     differentiable,
   });
   return { loss, tokens: total(weights) };

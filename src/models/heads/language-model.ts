@@ -1,0 +1,39 @@
+/** @file The head that predicts the next token: one linear module over the vocabulary, which may be the embedding. It knows no family. */
+import type { Tensor } from "../../graph/index.ts";
+import type { LinearSpec } from "../model.ts";
+import { linearParameters, type HeadParts } from "./head.ts";
+
+export interface LanguageModelHead {
+  readonly hiddenSize: number;
+  readonly vocabularySize: number;
+  /** The embedding's module, where the head is tied to it. */
+  readonly tiedTo?: string | undefined;
+  readonly deviation: number;
+  /** What becomes of the logits, elementwise; default nothing. */
+  readonly finish?: ((logits: Tensor) => Tensor) | undefined;
+}
+
+const module = "lm_head";
+
+/** `lm_head` over the vocabulary. */
+export const languageModelHead = ({ hiddenSize, vocabularySize, tiedTo, deviation, finish }: LanguageModelHead): HeadParts => {
+  const linear: LinearSpec = { module, inFeatures: hiddenSize, outFeatures: vocabularySize, bias: false, isHead: true };
+  return {
+    head: {
+      task: "CAUSAL_LM",
+      reads: "labelled",
+      predicts: "tokens",
+      outputs: vocabularySize,
+      labels: [],
+      modules: [module],
+      ...(finish === undefined && { linear: module }),
+      logits: (modules, hidden) => {
+        const logits = modules.linear(module, hidden); // (N, V)
+        return finish === undefined ? logits : finish(logits);
+      },
+    },
+    parameters: tiedTo === undefined ? linearParameters(linear, deviation) : [],
+    linears: [linear],
+    aliases: tiedTo === undefined ? {} : { [`${module}.weight`]: `${tiedTo}.weight` },
+  };
+};
