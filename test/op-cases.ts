@@ -27,6 +27,7 @@ import {
   pick,
   place,
   reciprocal,
+  relu,
   reshape,
   rmsNorm,
   rotary,
@@ -194,6 +195,7 @@ export const opCases = {
   tanh: unary(tanh),
   erf: [...unary(erf), { about: "both tails", inputs: [f32([-5, -3.01, -2.99, 0, 1e-3, 2.99, 3.01, 5])], build: (x) => erf(x) }],
   silu: unary(silu),
+  relu: [{ about: "values of both signs, away from zero", inputs: [f32([-2, -0.5, 0.25, 3])], build: (x) => relu(x) }],
   equal: [
     { about: "int32 by rows and columns", inputs: [i32([1, 2, 2], [3, 1]), i32([1, 2], [1, 2])], build: equal },
     { about: "float32", inputs: [f32([0, 1, -0]), f32([0, 2, 0])], build: equal, without: [0, 1] },

@@ -27,6 +27,7 @@ export type OpName =
   | "tanh"
   | "erf"
   | "silu"
+  | "relu"
   | "equal"
   | "and"
   | "where"

@@ -30,7 +30,7 @@ describe("configurations", () => {
     { model_type: "gemma3_text", use_bidirectional_attention: true, message: /"use_bidirectional_attention" is true; offered: false/ },
     { model_type: "gpt2", add_cross_attention: true, message: /"add_cross_attention" is true; offered: false/ },
     { model_type: "gpt2", n_embd: 10, n_head: 4, message: /n_embd 10 is no multiple of n_head 4/ },
-    { model_type: "gpt2", activation_function: "relu", message: /"activation_function" is "relu"; offered: silu/ },
+    { model_type: "gpt2", activation_function: "mish", message: /"activation_function" is "mish"; offered: silu/ },
     { model_type: "phi3", rope_scaling: { type: "su" }, message: /"short_factor" must be a list of 2 numbers/ },
   ])("$model_type: $message", ({ message, ...changes }) => {
     expect(() => modelOf({ ...small, ...changes }, "config.json")).toThrow(message);

@@ -21,6 +21,7 @@ it.each([
   ["gelu_new", [-0.0036374, -0.154286, 0, 0.841192, 2.4849157]],
   ["gelu_fast", [-0.0036374, -0.154286, 0, 0.841192, 2.4849157]],
   ["gelu_pytorch_tanh", [-0.0036374, -0.154286, 0, 0.841192, 2.4849157]],
+  ["relu", [0, 0, 0, 1, 2.5]],
 ] as const)("%s has PyTorch's values", async (name, expected) => {
   const values = await evaluate(activations[name](row(-3, -0.5, 0, 1, 2.5)));
   expected.forEach((value, index) => expect(values[index]).toBeCloseTo(value, 5));

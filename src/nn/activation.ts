@@ -1,5 +1,5 @@
 /** @file Activations by the names that configurations give them. It knows nothing about layers. */
-import { add, erf, multiply, scalar, scale, silu, tanh, type Tensor } from "../graph/index.ts";
+import { add, erf, multiply, relu, scalar, scale, silu, tanh, type Tensor } from "../graph/index.ts";
 
 export type Activation = (x: Tensor) => Tensor;
 
@@ -19,4 +19,5 @@ export const activations = {
   gelu_new: geluTanh,
   gelu_fast: geluTanh,
   gelu_pytorch_tanh: geluTanh,
+  relu,
 } satisfies Readonly<Record<string, Activation>>;

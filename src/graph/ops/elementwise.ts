@@ -130,6 +130,13 @@ const siluOp = unary({
   lower: (lowering, x) => lowering.emit("QuickGelu", [x], { alpha: { float: 1 } }, "com.microsoft"),
 });
 
+const reluOp = unary({
+  name: "relu",
+  type: "Relu",
+  value: (x) => Math.max(x, 0),
+  grad: (y, dy) => where(equal(y, scalar(0)), scalar(0), dy),
+});
+
 const truth = (name: OpName, type: string, value: (a: number, b: number) => boolean): Op<undefined> => ({
   name,
   infer: ([a, b]) => {
@@ -201,6 +208,8 @@ export const tanh = (x: Tensor): Tensor => node(tanhOp, [x], undefined);
 export const erf = (x: Tensor): Tensor => node(erfOp, [x], undefined);
 /** x·σ(x) [Elfwing et al. 2017]. */
 export const silu = (x: Tensor): Tensor => node(siluOp, [x], undefined);
+/** max(x, 0) [Nair and Hinton 2010]. */
+export const relu = (x: Tensor): Tensor => node(reluOp, [x], undefined);
 export const equal = (a: Tensor, b: Tensor): Tensor => node(equalOp, [a, b], undefined);
 export const and = (a: Tensor, b: Tensor): Tensor => node(andOp, [a, b], undefined);
 /** a where the condition holds, b elsewhere. */
@@ -221,6 +230,7 @@ export const elementwiseOps = {
   tanh: tanhOp,
   erf: erfOp,
   silu: siluOp,
+  relu: reluOp,
   equal: equalOp,
   and: andOp,
   where: whereOp,

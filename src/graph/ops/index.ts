@@ -36,6 +36,7 @@ export {
   multiply,
   negate,
   reciprocal,
+  relu,
   sigmoid,
   silu,
   sqrt,

@@ -25,6 +25,7 @@ import {
   place,
   pullback,
   reciprocal,
+  relu,
   reshape,
   rmsNorm,
   rotary,
@@ -120,6 +121,7 @@ const refusals = {
   tanh: notFloat(tanh),
   erf: notFloat(erf),
   silu: notFloat(silu),
+  relu: notFloat(relu),
   equal: [
     ["sizes", () => equal(int32(2), int32(3)), "[2]", "[3]"],
     ["dtypes", () => equal(int32(2), int64(2)), "i32 [2]", "i64 [2]"],
