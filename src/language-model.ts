@@ -25,7 +25,7 @@ import {
 } from "./lora/index.ts";
 import { openBase, storedValues, type Base } from "./models/index.ts";
 import { ortBackend, type Backend, type OrtOptions } from "./runtime/index.ts";
-import { checkOutput, run, type RunSettings, type TrainEvent } from "./train/index.ts";
+import { checkOutput, nextToken, run, type RunSettings, type TrainEvent } from "./train/index.ts";
 
 export type { Generator } from "./generate/index.ts";
 
@@ -138,6 +138,7 @@ export const loadModel = async (reference: string, options: OrtOptions = {}): Pr
         backend,
         subject: adapter === undefined ? { method: "full", base } : { method: "lora", base, stored: adapter },
         settings,
+        loss: nextToken,
         data: await dataset(data, settings.sequenceLength),
         ...(evalData !== undefined && { heldOut: await dataset(evalData, settings.sequenceLength) }),
         output,

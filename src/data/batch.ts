@@ -18,6 +18,8 @@ export interface Batch {
   readonly segments: Int32Array; // (B, T)
   /** The token that follows in the same document where it is supervised, otherwise −100. */
   readonly labels: Int32Array; // (B, T)
+  /** Number of tokens. */
+  readonly tokens: number;
   /** Number of labels. */
   readonly supervised: number;
   /** Number of examples. */
@@ -27,8 +29,8 @@ export interface Batch {
 }
 
 /** Which examples stand in which row, one behind the other. */
-export interface BatchPlan {
-  readonly examples: readonly Example[];
+export interface BatchPlan<E = Example> {
+  readonly examples: readonly E[];
   /** Indices into `examples`; at most `batchSize` lists. */
   readonly rows: readonly (readonly number[])[];
   readonly batchSize: number;
@@ -40,7 +42,7 @@ export const materialise = ({ examples, rows, batchSize: B, length: T }: BatchPl
   const [ids, positions, segments] = [new Int32Array(B * T), new Int32Array(B * T), new Int32Array(B * T)];
   const labels = new Int32Array(B * T).fill(noLabel);
   const sources: string[] = [];
-  let labelled = 0;
+  let [count, labelled] = [0, 0];
   for (const [row, documents] of rows.entries()) {
     let at = row * T;
     for (const [document, index] of documents.entries()) {
@@ -55,8 +57,9 @@ export const materialise = ({ examples, rows, batchSize: B, length: T }: BatchPl
         }
       }
       at += tokens.length;
+      count += tokens.length;
       sources.push(where);
     }
   }
-  return { rows: B, length: T, ids, positions, segments, labels, supervised: labelled, documents: sources.length, sources };
+  return { rows: B, length: T, ids, positions, segments, labels, tokens: count, supervised: labelled, documents: sources.length, sources };
 };

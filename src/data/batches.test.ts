@@ -38,6 +38,7 @@ describe("materialise", () => {
       positions: Int32Array.of(0, 1, 2, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
       segments: Int32Array.of(1, 1, 1, 2, 2, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
       labels: Int32Array.from([-100, 7, -100, 9, -100, -100, 3, ...Array.from({ length: 11 }, () => -100)]),
+      tokens: 7,
       supervised: 3,
       documents: 3,
       sources: ["a", "b", "c"],

@@ -2,11 +2,12 @@
 import { hashText, LowrankError, permutation, random } from "../util/index.ts";
 import type { BatchPlan } from "./batch.ts";
 import { bucketBatches, bucketLengths } from "./bucket.ts";
+import { rowCollation, type Collation } from "./collation.ts";
 import type { Example } from "./example.ts";
 import { packRows } from "./pack.ts";
 
-export interface EpochOptions {
-  readonly examples: readonly Example[];
+export interface EpochOptions<E = Example> {
+  readonly examples: readonly E[];
   /** Rows of a batch. */
   readonly batchSize: number;
   /** Longest row in tokens; no example may be longer. */
@@ -25,19 +26,27 @@ const stream = hashText("data-order");
 const shuffled = <T>(items: readonly T[], seed: number, epoch: number, use: number): T[] =>
   Array.from(permutation(items.length, random(seed, stream, epoch, use)), (index) => items[index]);
 
-const check = ({ examples, batchSize, maxLength }: EpochOptions): void => {
+type Lengths<E> = Pick<Collation<E, unknown>, "lengthOf" | "whereOf" | "packs">;
+
+const check = <E>({ lengthOf, whereOf, packs }: Lengths<E>, { examples, batchSize, maxLength, pack = false }: EpochOptions<E>): void => {
   if (!Number.isInteger(batchSize) || batchSize < 1)
     throw new LowrankError("invalid-argument", `The batch size must be a whole number from 1, not ${batchSize}.`);
-  const long = examples.find(({ ids }) => ids.length > maxLength);
+  if (pack && !packs)
+    throw new LowrankError("invalid-argument", "Examples of this kind cannot be packed into rows.", { fix: "Leave packing off." });
+  const long = examples.find((example) => lengthOf(example) > maxLength);
   if (long !== undefined)
-    throw new LowrankError("invalid-argument", `An example has ${long.ids.length} tokens, more than the longest row of ${maxLength}.`, {
-      where: long.where,
+    throw new LowrankError("invalid-argument", `An example has ${lengthOf(long)} tokens, more than the longest row of ${maxLength}.`, {
+      where: whereOf(long),
       fix: "Truncate the examples to the length of the rows.",
     });
 };
 
-const packed = ({ examples, batchSize, maxLength, order, seed, epoch }: EpochOptions, indices: ArrayLike<number>): BatchPlan[] => {
-  const rows = packRows(indices, (index) => examples[index].ids.length, maxLength);
+const packed = <E>(
+  { lengthOf }: Lengths<E>,
+  { examples, batchSize, maxLength, order, seed, epoch }: EpochOptions<E>,
+  indices: ArrayLike<number>,
+): BatchPlan<E>[] => {
+  const rows = packRows(indices, (index) => lengthOf(examples[index]), maxLength);
   const ordered = order === "sequential" ? rows : shuffled(rows, seed, epoch, 1);
   return Array.from({ length: Math.ceil(ordered.length / batchSize) }, (_, batch) => ({
     examples,
@@ -47,25 +56,34 @@ const packed = ({ examples, batchSize, maxLength, order, seed, epoch }: EpochOpt
   }));
 };
 
-const bucketed = ({ examples, batchSize, maxLength, order, seed, epoch }: EpochOptions, indices: Iterable<number>): BatchPlan[] => {
-  const longest = examples.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+const bucketed = <E>(
+  { lengthOf }: Lengths<E>,
+  { examples, batchSize, maxLength, order, seed, epoch }: EpochOptions<E>,
+  indices: Iterable<number>,
+): BatchPlan<E>[] => {
+  const longest = examples.reduce((most, example) => Math.max(most, lengthOf(example)), 0);
   const lengths = bucketLengths(longest, maxLength);
-  const buckets = bucketBatches(indices, (index) => examples[index].ids.length, lengths, batchSize);
+  const buckets = bucketBatches(indices, (index) => lengthOf(examples[index]), lengths, batchSize);
   const ordered = order === "sequential" ? buckets : shuffled(buckets, seed, epoch, 1);
   return ordered.map(({ length, indices }) => ({ examples, rows: indices.map((index) => [index]), batchSize, length }));
 };
 
 /**
- * Plans a pass in which every example comes once. The same seed and epoch give the same plans, so a resumed run takes up at any of them;
- * `materialise` makes the arrays. The last batch may lack rows, which are then empty.
+ * Plans a pass in which every example of a kind comes once. The same seed and epoch give the same plans, so a resumed run takes up at any
+ * of them; the kind's `collate` makes the arrays. The last batch may lack examples.
+ */
+export const planBatches = <E>(collation: Lengths<E>, options: EpochOptions<E>): BatchPlan<E>[] => {
+  check(collation, options);
+  const { examples, pack = false, order = "shuffled", seed, epoch } = options;
+  const all = Array.from(examples.keys());
+  const indices = order === "sequential" ? all : shuffled(all, seed, epoch, 0);
+  return pack ? packed(collation, { ...options, order }, indices) : bucketed(collation, { ...options, order }, indices);
+};
+
+/**
+ * Plans a pass over examples of one row each; `materialise` makes the arrays.
  * @example
  * const plans = planEpoch({ examples, batchSize: 8, maxLength: 512, pack: true, seed: 0, epoch: 0 });
  * const batch = materialise(plans[12]);
  */
-export const planEpoch = (options: EpochOptions): BatchPlan[] => {
-  check(options);
-  const { examples, pack = false, order = "shuffled", seed, epoch } = options;
-  const all = Array.from(examples.keys());
-  const indices = order === "sequential" ? all : shuffled(all, seed, epoch, 0);
-  return pack ? packed({ ...options, order }, indices) : bucketed({ ...options, order }, indices);
-};
+export const planEpoch = (options: EpochOptions): BatchPlan[] => planBatches(rowCollation, options);

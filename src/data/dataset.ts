@@ -10,8 +10,8 @@ import { count, makeReport, newTally, type DatasetReport, type Tally } from "./r
 import type { Row } from "./row.ts";
 import { readRows } from "./source.ts";
 
-export interface Dataset {
-  readonly examples: readonly Example[];
+export interface Dataset<E = Example> {
+  readonly examples: readonly E[];
   readonly report: DatasetReport;
 }
 

@@ -1,6 +1,7 @@
 /** @file Floor 5: data. Rows of files as examples with a mask, and examples as batches. */
 export { materialise, noLabel, type Batch, type BatchPlan } from "./batch.ts";
-export { planEpoch, type EpochOptions } from "./batches.ts";
+export { planBatches, planEpoch, type EpochOptions } from "./batches.ts";
+export { rowCollation, type Collation } from "./collation.ts";
 export { loadDataset, type Dataset, type DatasetOptions } from "./dataset.ts";
 export { supervisedCount, truncate, type Example } from "./example.ts";
 export { fingerprint } from "./fingerprint.ts";

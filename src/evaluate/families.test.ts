@@ -10,7 +10,7 @@ import { program } from "../graph/index.ts";
 import { loadAdapter, saveAdapter, writeMergedCheckpoint } from "../lora/index.ts";
 import { frozenModules, openBase, storedValues, type Base } from "../models/index.ts";
 import { ortBackend, type Backend } from "../runtime/index.ts";
-import { hiddenStates } from "../train/step.ts";
+import { hiddenStates, tokenInputs } from "../train/forward.ts";
 import { i32, random } from "../util/index.ts";
 import { verifyGolden } from "./verify.ts";
 
@@ -86,7 +86,7 @@ describe.skipIf(!hasShared)("with a cache", () => {
     const ids = Int32Array.from({ length: T }, () => stream.integer(model.vocabularySize));
     const modules = frozenModules(base);
     const executable = await backend.compile(
-      program({ logits: model.head.logits(modules, hiddenStates(model, modules, { B: 1, T }, false)) }),
+      program({ logits: model.head.logits(modules, hiddenStates({ model, differentiable: false }, modules, tokenInputs({ B: 1, T }))) }),
     );
     const { logits } = await executable.run({
       ids: i32(ids, [1, T]),

@@ -12,7 +12,7 @@ import { adaptedInference, baseInference, createDecoder, mergedInference, type P
 import { logProbability } from "../generate/sampling.ts";
 import { openBase, type Base } from "../models/index.ts";
 import { ortBackend } from "../runtime/index.ts";
-import type { StepBatch } from "../train/index.ts";
+import type { LabelledRows } from "../train/index.ts";
 import { random } from "../util/index.ts";
 import { evaluateLoss } from "./loss.ts";
 
@@ -30,7 +30,7 @@ const exampleOf = (ids: readonly number[], isLabel = (index: number): boolean =>
   where: "test",
 });
 
-const batchesOf = (examples: readonly Example[], batchSize: number, maxLength: number, pack = false): StepBatch[] =>
+const batchesOf = (examples: readonly Example[], batchSize: number, maxLength: number, pack = false): LabelledRows[] =>
   planEpoch({ examples, batchSize, maxLength, pack, order: "sequential", seed: 0, epoch: 0 }).map(materialise);
 
 describe("loss", () => {

@@ -1,7 +1,8 @@
 /** @file Mean loss and perplexity of a model, with or without adapters, over batches. It knows nothing about data formats. */
 import type { Inference } from "../generate/index.ts";
+import type { Graph } from "../graph/index.ts";
 import type { Backend, Executable } from "../runtime/index.ts";
-import { evaluationProgram, shapeOf, stepFeeds, type StepBatch } from "../train/index.ts";
+import { evaluationProgram, nextToken, shapeOf, stepFeeds, type LabelledRows } from "../train/index.ts";
 import { LowrankError, type HostTensor } from "../util/index.ts";
 
 export interface LossReport {
@@ -16,7 +17,7 @@ export interface LossReport {
 export const evaluateLoss = async (
   backend: Backend,
   { model, modules, feeds }: Inference,
-  batches: Iterable<StepBatch>,
+  batches: Iterable<LabelledRows>,
   onBatch: (done: number) => void = () => {},
 ): Promise<LossReport> => {
   const compiled = new Map<string, Executable>();
@@ -26,11 +27,13 @@ export const evaluateLoss = async (
   for (const batch of batches) {
     const shape = shapeOf(batch);
     const key = Object.values(shape).join("×");
-    const executable = compiled.get(key) ?? (await backend.compile(evaluationProgram(model, modules(), shape)));
+    // Next-token prediction asks for no reference.
+    const built = (): Graph => evaluationProgram(nextToken, { model, modules: modules(), reference: modules }, shape);
+    const executable = compiled.get(key) ?? (await backend.compile(built()));
     compiled.set(key, executable);
     const result = (await executable.run({ ...feeds, ...stepFeeds(batch, shape) })) as Record<string, HostTensor>;
     sum += Number(result["loss"].data[0]);
-    tokens += Number(result["tokens"].data[0]);
+    tokens += Number(result["weight"].data[0]);
     onBatch(++done);
   }
   for (const executable of compiled.values()) await executable.dispose();

@@ -9,8 +9,10 @@ import { viewOf, type Modules } from "../nn/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
 import { adamw } from "../train/optim/adamw.ts";
 import { clipByNorm } from "../train/clip.ts";
-import { shapeOf, stepFeeds, type StepBatch } from "../train/feeds.ts";
-import { hiddenStates, trainingProgram } from "../train/step.ts";
+import { rowFeeds, shapeOf, stepFeeds, type LabelledRows } from "../train/feeds.ts";
+import { hiddenStates, tokenInputs } from "../train/forward.ts";
+import { nextToken } from "../train/losses/next-token.ts";
+import { trainingProgram } from "../train/step.ts";
 import { trainableAdapter } from "../train/trainable.ts";
 import { f32, LowrankError, type HostTensor } from "../util/index.ts";
 
@@ -36,7 +38,7 @@ interface Golden {
   };
 }
 
-const batchOf = (ids: Int32Array, mask: Int32Array, labels: Int32Array, [rows, length]: readonly number[]): StepBatch => ({
+const batchOf = (ids: Int32Array, mask: Int32Array, labels: Int32Array, [rows, length]: readonly number[]): LabelledRows => ({
   rows,
   length,
   ids,
@@ -46,12 +48,17 @@ const batchOf = (ids: Int32Array, mask: Int32Array, labels: Int32Array, [rows, l
   labels: Int32Array.from(labels, (_, index) => (index % length === length - 1 ? -100 : labels[index + 1])),
 });
 
-const computedLogits = async (backend: Backend, base: Base, modules: Modules, batch: StepBatch, feeds: Readonly<Record<string, Feed>>) => {
+const computedLogits = async (
+  backend: Backend,
+  base: Base,
+  modules: Modules,
+  batch: LabelledRows,
+  feeds: Readonly<Record<string, Feed>>,
+) => {
   const { model } = base;
-  const hidden = hiddenStates(model, modules, { B: batch.rows, T: batch.length }, false);
+  const hidden = hiddenStates({ model, differentiable: false }, modules, tokenInputs({ B: batch.rows, T: batch.length }));
   const executable = await backend.compile(program({ logits: model.head.logits(modules, hidden) }));
-  const { ids, positions, segments } = stepFeeds(batch, shapeOf(batch));
-  const { logits } = await executable.run({ ids, positions, segments, ...feeds });
+  const { logits } = await executable.run({ ...rowFeeds(batch), ...feeds });
   await executable.dispose();
   return (logits as HostTensor).data as Float32Array;
 };
@@ -78,13 +85,13 @@ const trainAsRecorded = async (
   backend: Backend,
   base: Base,
   { adapter, parameters }: StoredAdapter,
-  batch: StepBatch,
+  batch: LabelledRows,
   { adamw: recipe }: Golden,
 ) => {
   const { model } = base;
   const shape = shapeOf(batch);
   const trainable = trainableAdapter(model, adapter);
-  const executable = await backend.compile(trainingProgram({ model, find: storedTensors(base), trainable, shape }));
+  const executable = await backend.compile(trainingProgram({ model, find: storedTensors(base), trainable, loss: nextToken, shape }));
   const feeds = stepFeeds(batch, shape);
   const trained = parameters.slice();
   const optimiser = adamw(adapter.layout, {
@@ -97,8 +104,8 @@ const trainAsRecorded = async (
   const norms: number[] = [];
   let first: Float32Array | undefined;
   for (const step of recipe.steps) {
-    const { loss, tokens, gradient } = (await executable.run({ ...feeds, parameters: f32(trained) })) as Record<string, HostTensor>;
-    const count = Number(tokens.data[0]);
+    const { loss, weight, gradient } = (await executable.run({ ...feeds, parameters: f32(trained) })) as Record<string, HostTensor>;
+    const count = Number(weight.data[0]);
     const mean = (gradient.data as Float32Array).map((value) => value / count);
     first ??= mean.slice();
     losses.push(Math.abs(Number(loss.data[0]) / count - step.loss));

@@ -8,7 +8,7 @@ import { largestDifference } from "../../test/model-logits.ts";
 import { program } from "../graph/index.ts";
 import { frozenModules, openBase, type Base } from "../models/index.ts";
 import { ortBackend } from "../runtime/index.ts";
-import { hiddenStates } from "../train/step.ts";
+import { hiddenStates, tokenInputs } from "../train/forward.ts";
 import { i32, random } from "../util/index.ts";
 import { bucketOf, createDecoder, disposePrograms, type Decoder, type Programs } from "./decoder.ts";
 import { baseInference } from "./inference.ts";
@@ -33,7 +33,7 @@ beforeAll(async () => {
   const generator = random(7);
   ids = Array.from({ length: longest }, () => generator.integer(model.vocabularySize));
   const modules = frozenModules(base);
-  const hidden = hiddenStates(model, modules, { B: 1, T: longest }, false);
+  const hidden = hiddenStates({ model, differentiable: false }, modules, tokenInputs({ B: 1, T: longest }));
   const executable = await backend.compile(program({ logits: model.head.logits(modules, hidden) }));
   const shape = [1, longest];
   const { logits } = await executable.run({

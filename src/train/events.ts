@@ -44,7 +44,7 @@ export interface DataReady {
   readonly report: DataSummary;
 }
 
-/** A program for batches of `shape` (rows, tokens) is about to be built. */
+/** A program for batches of `shape` (rows, tokens of the longest) is about to be built. */
 export interface CompileStart {
   readonly type: "compile-start";
   readonly shape: readonly [rows: number, tokens: number];
@@ -62,14 +62,17 @@ export interface StepEnd {
   readonly step: number;
   /** Passes over the data so far, with a fraction. */
   readonly epoch: number;
-  /** Mean over the supervised tokens of the update, in nats. */
+  /** Mean over the update: of supervised tokens in nats, or of what else the loss counts. */
   readonly loss: number;
   readonly learningRate: number;
   /** Before clipping. */
   readonly gradientNorm: number;
-  /** Tokens of this update, padding left out, and those of them that the loss counts. */
+  /** Tokens of this update, padding left out. */
   readonly tokens: number;
-  readonly supervised: number;
+  /** What the loss is a mean of: the number of supervised tokens, rows or pairs. */
+  readonly weight: number;
+  /** What else the loss reports, as means over the update. */
+  readonly metrics: Readonly<Record<string, number>>;
   readonly seconds: number;
   readonly tokensPerSecond: number;
   /** Resident memory of the process. */
@@ -81,9 +84,10 @@ export interface EvalEnd {
   readonly type: "eval-end";
   readonly step: number;
   readonly loss: number;
-  readonly perplexity: number;
-  /** Supervised tokens that the loss is a mean of. */
-  readonly tokens: number;
+  /** What the loss is a mean of, as in `step-end`. */
+  readonly weight: number;
+  /** What else the loss reports, such as its perplexity. */
+  readonly metrics: Readonly<Record<string, number>>;
   /** Whether no earlier evaluation was lower. */
   readonly best: boolean;
   readonly seconds: number;

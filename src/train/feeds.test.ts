@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { f32, i32 } from "../util/index.ts";
-import { shapeOf, stepFeeds, type StepBatch } from "./feeds.ts";
+import { shapeOf, stepFeeds, type LabelledRows } from "./feeds.ts";
 
-const batch = (rows: number, length: number, labelled: number): StepBatch => ({
+const batch = (rows: number, length: number, labelled: number): LabelledRows => ({
   rows,
   length,
   ids: new Int32Array(rows * length),
@@ -32,14 +32,13 @@ describe("shapeOf", () => {
 
 describe("stepFeeds", () => {
   it("lists the labelled positions, and pads the list with weight 0", () => {
-    const given: StepBatch = {
+    const given: LabelledRows = {
       rows: 2,
       length: 4,
       ids: Int32Array.of(5, 6, 7, 0, 8, 9, 3, 4),
       positions: Int32Array.of(0, 1, 2, 0, 0, 1, 0, 1),
       segments: Int32Array.of(1, 1, 1, 0, 1, 1, 2, 2),
       labels: Int32Array.of(-100, 7, -100, -100, 9, -100, 0, -100),
-      sources: ["a:1", "a:2", "a:3"],
     };
     expect(stepFeeds(given, shapeOf(given))).toEqual({
       ids: i32(given.ids, [2, 4]),

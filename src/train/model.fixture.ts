@@ -5,6 +5,7 @@ import { loraConfig, planAdapter, type LoraConfig } from "../lora/index.ts";
 import { modelOf, type Model } from "../models/index.ts";
 import { viewOf } from "../nn/index.ts";
 import { f32, random } from "../util/index.ts";
+import { nextToken } from "./losses/next-token.ts";
 import { freshParameters, trainableAdapter, trainableModel, type Find, type Trainable } from "./trainable.ts";
 
 export const tinyConfig = {
@@ -27,13 +28,14 @@ export interface TinySubject {
   readonly model: Model;
   readonly find: Find;
   readonly trainable: Trainable;
+  readonly loss: typeof nextToken;
   readonly parameters: Float32Array;
 }
 
 /** All of the model is trained. */
 export const wholeModel = (config: object = {}): TinySubject => {
   const model = modelOf({ ...tinyConfig, ...config }, "config.json");
-  return { model, find: () => undefined, trainable: trainableModel(model), parameters: freshParameters(model, 7) };
+  return { model, find: () => undefined, trainable: trainableModel(model), loss: nextToken, parameters: freshParameters(model, 7) };
 };
 
 /** An adapter is trained whose B has moved away from zero, beside frozen weights. */
@@ -43,7 +45,7 @@ export const adaptedModel = (config: Partial<LoraConfig> = {}): TinySubject => {
   const trainable = trainableAdapter(model, planAdapter(model, loraConfig({ r: 2, lora_alpha: 4, ...config })));
   const generator = random(11);
   const parameters = Float32Array.from({ length: trainable.layout.size }, () => 0.3 * generator.normal());
-  return { model, find: (name) => frozen.get(name), trainable, parameters };
+  return { model, find: (name) => frozen.get(name), trainable, loss: nextToken, parameters };
 };
 
 /** Examples of given lengths, the first third of each a prompt. */

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { gradientByDifferences, largestError } from "../../test/evaluate.ts";
 import { materialise, planEpoch, type Batch, type Example } from "../data/index.ts";
+import { add, multiply, scalar, total, type Tensor } from "../graph/index.ts";
 import { viewOf } from "../nn/index.ts";
 import { ortBackend, type Backend } from "../runtime/index.ts";
 import { f32 } from "../util/index.ts";
@@ -17,25 +18,25 @@ const batches = (examples: readonly Example[], batchSize: number, maxLength = 16
   planEpoch({ examples, batchSize, maxLength, pack, order: "sequential", seed: 0, epoch: 0 }).map(materialise);
 
 /** Loss, labels and gradient, summed over batches. */
-const total = async (subject: TinySubject, given: readonly Batch[]): Promise<StepResult> => {
+const summed = async (subject: TinySubject, given: readonly Batch[]): Promise<StepResult> => {
   const runner = trainingRunner(backend, subject);
   const gradient = new Float32Array(subject.trainable.layout.size);
-  let [loss, tokens] = [0, 0];
+  let [loss, weight] = [0, 0];
   for (const batch of given) {
     const result = await runner.run(batch, subject.parameters, 1, 0);
     result.gradient.forEach((value, index) => (gradient[index] += value));
     loss += result.loss;
-    tokens += result.tokens;
+    weight += result.weight;
   }
   await runner.dispose();
-  return { loss, tokens, gradient };
+  return { loss, weight, metrics: {}, gradient };
 };
 
 /** ‖a − b‖ / ‖b‖ */
 const relative = (a: Float32Array, b: Float32Array): number => Math.hypot(...a.map((value, index) => value - b[index])) / Math.hypot(...b);
 
 const expectSame = (actual: StepResult, expected: StepResult, tolerance: number): void => {
-  expect(actual.tokens).toBe(expected.tokens);
+  expect(actual.weight).toBe(expected.weight);
   expect(Math.abs(actual.loss / expected.loss - 1)).toBeLessThan(tolerance);
   expect(Math.hypot(...expected.gradient)).toBeGreaterThan(1);
   expect(relative(actual.gradient, expected.gradient)).toBeLessThan(tolerance);
@@ -54,14 +55,14 @@ describe.each(subjects)("a step of %s", (_, subject) => {
     const [whole] = batches(examples, 4);
     const parts = batches(examples.slice(0, 1), 1).concat(batches(examples.slice(1), 3));
     expect(parts.map(({ supervised }) => supervised)).toEqual([6, 21]);
-    expectSame(await total(subject, parts), await total(subject, [whole]), 1e-6);
+    expectSame(await summed(subject, parts), await summed(subject, [whole]), 1e-6);
   });
 
   it("is not changed by rows without an example", async () => {
     const [tight] = batches(examples, 4);
     const [loose] = batches(examples, 7);
     expect([loose.rows, loose.documents]).toEqual([7, 4]);
-    expectSame(await total(subject, [loose]), await total(subject, [tight]), 1e-6);
+    expectSame(await summed(subject, [loose]), await summed(subject, [tight]), 1e-6);
   });
 
   it("is not changed by padding at the end of rows", async () => {
@@ -69,7 +70,7 @@ describe.each(subjects)("a step of %s", (_, subject) => {
     const [tight] = batches(short, 3, 7);
     const [loose] = batches(short, 3, 16);
     expect([tight.length, loose.length]).toEqual([7, 16]);
-    expectSame(await total(subject, [loose]), await total(subject, [tight]), 1e-6);
+    expectSame(await summed(subject, [loose]), await summed(subject, [tight]), 1e-6);
   });
 
   it("is the same for packed rows, whose documents do not see each other", async () => {
@@ -79,7 +80,7 @@ describe.each(subjects)("a step of %s", (_, subject) => {
       [2, 20, 4],
       [2, 20, 4],
     ]);
-    expectSame(await total(subject, packed), await total(subject, batches(many, 8)), 1e-5);
+    expectSame(await summed(subject, packed), await summed(subject, batches(many, 8)), 1e-5);
   });
 
   it("makes an update that depends on the labels alone, not on the batches", async () => {
@@ -122,19 +123,19 @@ describe("the gradient", () => {
     const slot = subject.trainable.layout.slots.find((candidate) => candidate.name === name)!;
     const [batch] = batches(tinyExamples([6, 8, 5]), 3, 8);
     const [training, evaluation] = [trainingRunner(backend, subject), lossRunner(backend, subject)];
-    const { gradient, tokens } = await training.run(batch, subject.parameters, 0, 0);
+    const { gradient, weight } = await training.run(batch, subject.parameters, 0, 0);
     const differences = await gradientByDifferences(
       async ({ values }) => {
         const moved = subject.parameters.slice();
         viewOf(moved, slot).set(values.data as Float32Array);
-        return f32([(await evaluation.run(batch, moved, 0, 0)).loss / tokens]);
+        return f32([(await evaluation.run(batch, moved, 0, 0)).loss / weight]);
       },
       { values: f32(viewOf(subject.parameters, slot).slice(), slot.shape) },
       "values",
       f32([1]),
       0.003, // an embedding's effect is far from straight, because it is normalised
     );
-    const ours = Array.from(viewOf(gradient, slot), (value) => value / tokens);
+    const ours = Array.from(viewOf(gradient, slot), (value) => value / weight);
     expect(Math.max(...ours.map(Math.abs))).toBeGreaterThan(0.1);
     expect(largestError(ours, differences)).toBeLessThan(1e-3);
     await training.dispose();
@@ -167,6 +168,28 @@ describe("dropout", () => {
   });
 });
 
+describe("a penalty", () => {
+  it("of a trainable adds its gradient once per label, beside the loss", async () => {
+    const subject = adaptedModel();
+    const [batch] = batches(tinyExamples([9, 16, 5]), 3);
+    // Half the sum of squares: its gradient is the parameters themselves.
+    const penalty = (tensors: ReadonlyMap<string, Tensor>): Tensor =>
+      [...tensors.values()].map((x) => multiply(total(multiply(x, x)), scalar(0.5))).reduce(add);
+    const [plain, penalised] = [subject, { ...subject, trainable: { ...subject.trainable, penalty } }].map((each) =>
+      trainingRunner(backend, each),
+    );
+    const [without, result] = [await plain.run(batch, subject.parameters, 0, 0), await penalised.run(batch, subject.parameters, 0, 0)];
+    expect([result.loss, result.weight]).toEqual([without.loss, without.weight]);
+    const half = subject.parameters.reduce((sum, value) => sum + value * value, 0) / 2;
+    expect(result.metrics["penalty"].sum / result.weight).toBeCloseTo(half, 4);
+    expect(result.metrics["penalty"].weight).toBe(result.weight);
+    const added = result.gradient.map((value, index) => (value - without.gradient[index]) / result.weight);
+    expect(relative(added, subject.parameters)).toBeLessThan(1e-5);
+    await plain.dispose();
+    await penalised.dispose();
+  });
+});
+
 describe("a runner", () => {
   it("compiles a shape once, however many batches have it, and again after its disposal", async () => {
     const compiled: string[] = [];
@@ -181,7 +204,8 @@ describe("a runner", () => {
     const runner = trainingRunner(counting, subject);
     const [first, second] = batches(tinyExamples([8, 7, 8, 6]), 2, 8);
     expect(runner.isReady(first)).toBe(false);
-    expect(await runner.prepare(first)).toEqual({ B: 2, T: 8, L: 16 });
+    await runner.prepare(first);
+    expect(runner.shapeOf(first)).toEqual({ B: 2, T: 8, L: 16 });
     expect([runner.isReady(first), runner.isReady(second)]).toEqual([true, true]);
     await Promise.all([first, second, first].map((batch) => runner.run(batch, subject.parameters, 0, 0)));
     expect(compiled).toHaveLength(1);
@@ -198,8 +222,8 @@ describe("meanLoss", () => {
     const evaluation = lossRunner(backend, subject);
     const parts = batches(tinyExamples([4, 16, 16, 16]), 1);
     const sums = await Promise.all(parts.map((batch) => evaluation.run(batch, subject.parameters, 0, 0)));
-    const loss = sums.reduce((sum, result) => sum + result.loss, 0) / sums.reduce((sum, result) => sum + result.tokens, 0);
-    expect(await meanLoss(evaluation, parts, subject.parameters)).toEqual({ loss, tokens: 32 });
+    const loss = sums.reduce((sum, result) => sum + result.loss, 0) / sums.reduce((sum, result) => sum + result.weight, 0);
+    expect(await meanLoss(evaluation, parts, subject.parameters)).toEqual({ loss, weight: 32, metrics: {} });
     expect(sums[0].gradient).toHaveLength(0);
     await evaluation.dispose();
   });

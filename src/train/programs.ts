@@ -1,34 +1,45 @@
 /** @file Compiled steps by shape: the few static sizes that batches fall into are compiled once each. It knows nothing about optimisers. */
+import type { Graph } from "../graph/index.ts";
 import { dropoutInput, dropoutPool, poolSize } from "../lora/index.ts";
 import type { Backend, Executable } from "../runtime/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
-import { shapeOf, stepFeeds, type StepBatch } from "./feeds.ts";
-import { lossProgram, trainingProgram, widestInput, type StepOptions, type StepShape } from "./step.ts";
+import type { Loss, StepShape, TrainingBatch } from "./losses/loss.ts";
+import { addSums, metricSums, type MetricSums } from "./metrics.ts";
+import { lossProgram, trainingProgram, widestInput, type StepOptions } from "./step.ts";
 
 export interface StepResult {
-  /** Sum over labels of −log p. */
+  /** The loss before it is divided. */
   readonly loss: number;
-  /** Labels in the batch. */
-  readonly tokens: number;
+  /** What the sum over batches is divided by. */
+  readonly weight: number;
+  readonly metrics: MetricSums;
   /** Gradient of the sum; empty where none was asked for. */
   readonly gradient: Float32Array;
 }
 
-export interface StepRunner {
-  /** Whether a batch of this shape has been compiled. */
-  isReady(batch: StepBatch): boolean;
-  /** Compiles for the batch's shape; returns the shape. */
-  prepare(batch: StepBatch): Promise<StepShape>;
+export interface StepRunner<Batch extends TrainingBatch = TrainingBatch> {
+  /** The static sizes of the batch's program. */
+  shapeOf(batch: Batch): StepShape;
+  /** Whether a program for this batch has been compiled. */
+  isReady(batch: Batch): boolean;
+  /** Compiles the batch's program. */
+  prepare(batch: Batch): Promise<void>;
   /** Runs a batch; `dropoutSeed` and `step` choose the dropout masks. */
-  run(batch: StepBatch, parameters: Float32Array, dropoutSeed: number, step: number): Promise<StepResult>;
+  run(batch: Batch, parameters: Float32Array, dropoutSeed: number, step: number): Promise<StepResult>;
   dispose(): Promise<void>;
 }
 
-const keyOf = ({ B, T, L }: StepShape): string => `${B}×${T}×${L}`;
+const keyOf = (shape: StepShape): string => Object.values(shape).join("×");
 
-type Settings = Omit<StepOptions, "shape">;
+type Settings<Batch extends TrainingBatch> = Omit<StepOptions, "shape" | "loss"> & { readonly loss: Loss<unknown, Batch> };
 
-const runner = (backend: Backend, options: Settings, build: typeof trainingProgram, dropout: number): StepRunner => {
+const runner = <Batch extends TrainingBatch>(
+  backend: Backend,
+  options: Settings<Batch>,
+  build: (options: StepOptions) => Graph,
+  dropout: number,
+): StepRunner<Batch> => {
+  const { loss, model } = options;
   const compiled = new Map<string, Promise<Executable>>();
   const executableFor = (shape: StepShape): Promise<Executable> => {
     const executable = compiled.get(keyOf(shape)) ?? backend.compile(build({ ...options, shape }));
@@ -36,25 +47,25 @@ const runner = (backend: Backend, options: Settings, build: typeof trainingProgr
     return executable;
   };
   return {
-    isReady: (batch) => compiled.has(keyOf(shapeOf(batch))),
+    shapeOf: (batch) => loss.shapeOf(batch),
+    isReady: (batch) => compiled.has(keyOf(loss.shapeOf(batch))),
     prepare: async (batch) => {
-      const shape = shapeOf(batch);
-      await executableFor(shape);
-      return shape;
+      await executableFor(loss.shapeOf(batch));
     },
     run: async (batch, parameters, dropoutSeed, step) => {
-      const shape = shapeOf(batch);
+      const shape = loss.shapeOf(batch);
       const executable = await executableFor(shape);
-      const feeds: Record<string, HostTensor> = { ...stepFeeds(batch, shape), parameters: f32(parameters) };
+      const feeds: Record<string, HostTensor> = { ...loss.feeds(batch, shape), parameters: f32(parameters) };
       if (dropout > 0) {
-        const widest = widestInput(options.model, shape);
+        const widest = widestInput(model, shape);
         feeds[dropoutInput] = f32(dropoutPool(widest, dropout, dropoutSeed, step), [poolSize(widest)]);
       }
-      const { loss, tokens, gradient } = (await executable.run(feeds)) as Record<string, HostTensor>;
+      const outputs = (await executable.run(feeds)) as Record<string, HostTensor>;
       return {
-        loss: Number(loss.data[0]),
-        tokens: Number(tokens.data[0]),
-        gradient: (gradient?.data as Float32Array | undefined) ?? new Float32Array(0),
+        loss: Number(outputs["loss"].data[0]),
+        weight: Number(outputs["weight"].data[0]),
+        metrics: metricSums(outputs),
+        gradient: (outputs["gradient"]?.data as Float32Array | undefined) ?? new Float32Array(0),
       };
     },
     dispose: async () => {
@@ -65,24 +76,26 @@ const runner = (backend: Backend, options: Settings, build: typeof trainingProgr
 };
 
 /** Steps with gradient and dropout. */
-export const trainingRunner = (backend: Backend, options: Settings): StepRunner =>
+export const trainingRunner = <Batch extends TrainingBatch>(backend: Backend, options: Settings<Batch>): StepRunner<Batch> =>
   runner(backend, options, trainingProgram, options.trainable.dropout);
 
 /** Losses alone, without dropout. */
-export const lossRunner = (backend: Backend, options: Settings): StepRunner => runner(backend, options, lossProgram, 0);
+export const lossRunner = <Batch extends TrainingBatch>(backend: Backend, options: Settings<Batch>): StepRunner<Batch> =>
+  runner(backend, options, lossProgram, 0);
 
-/** Mean loss per label over batches. */
-export const meanLoss = async (
-  loss: StepRunner,
-  batches: Iterable<StepBatch>,
+/** Mean loss over batches, what it is a mean of, and the sums of the metrics. */
+export const meanLoss = async <Batch extends TrainingBatch>(
+  loss: StepRunner<Batch>,
+  batches: Iterable<Batch>,
   parameters: Float32Array,
-): Promise<{ loss: number; tokens: number }> => {
-  let sum = 0;
-  let tokens = 0;
+): Promise<{ loss: number; weight: number; metrics: MetricSums }> => {
+  let [sum, weight] = [0, 0];
+  let metrics: MetricSums = {};
   for (const batch of batches) {
     const result = await loss.run(batch, parameters, 0, 0);
     sum += result.loss;
-    tokens += result.tokens;
+    weight += result.weight;
+    metrics = addSums(metrics, result.metrics);
   }
-  return { loss: sum / tokens, tokens };
+  return { loss: sum / weight, weight, metrics };
 };

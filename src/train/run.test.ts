@@ -10,6 +10,7 @@ import { viewOf } from "../nn/index.ts";
 import { ortBackend } from "../runtime/index.ts";
 import { f32 } from "../util/index.ts";
 import type { TrainEvent } from "./events.ts";
+import { nextToken } from "./losses/next-token.ts";
 import { tinyConfig, tinyExamples, wholeModel } from "./model.fixture.ts";
 import { checkOutput, run, type RunOptions, type RunSettings, type Subject } from "./run.ts";
 
@@ -81,13 +82,14 @@ const adapter = async (): Promise<Subject> => {
 };
 
 /** Runs and gives the events; `until` interrupts after a step. */
-const record = async (output: string, given: Partial<RunOptions> = {}, until = Infinity): Promise<TrainEvent[]> => {
+const record = async (output: string, given: Partial<RunOptions<Example>> = {}, until = Infinity): Promise<TrainEvent[]> => {
   const controller = new AbortController();
   const events: TrainEvent[] = [];
   for await (const event of run({
     backend,
     subject: await adapter(),
     settings,
+    loss: nextToken,
     data: dataset(tinyExamples([9, 16, 5, 12, 7, 3, 4, 8, 11])),
     heldOut: dataset(tinyExamples([10, 12, 6], 8)),
     output: join(folder, output),

@@ -1,6 +1,6 @@
 /** @file One training run from end to end: what is trained, on which batches, with which checkpoints and log. It knows nothing about flags or terminals. */
 import { join } from "node:path";
-import { fingerprint, planEpoch, materialise, type Dataset } from "../data/index.ts";
+import { fingerprint, planBatches, type Dataset } from "../data/index.ts";
 import { copyCompanions, makeFolder, tensorSources, writeCheckpoint } from "../formats/index.ts";
 import { saveAdapter, type StoredAdapter } from "../lora/index.ts";
 import { storedTensors, storedValues, type Base, type Model } from "../models/index.ts";
@@ -14,6 +14,7 @@ import { openJsonlLog } from "./jsonl-log.ts";
 import { adamw } from "./optim/adamw.ts";
 import type { Optimiser } from "./optim/optimiser.ts";
 import { sgd } from "./optim/sgd.ts";
+import type { Loss, TrainingBatch } from "./losses/loss.ts";
 import { lossRunner, trainingRunner } from "./programs.ts";
 import type { LearningRateSchedule } from "./schedule.ts";
 import { freshParameters, trainableAdapter, trainableModel, type Trainable } from "./trainable.ts";
@@ -51,12 +52,13 @@ export interface RunSettings {
   readonly seed: number;
 }
 
-export interface RunOptions {
+export interface RunOptions<Example = unknown> {
   readonly backend: Backend;
   readonly subject: Subject;
   readonly settings: RunSettings;
-  readonly data: Dataset;
-  readonly heldOut?: Dataset;
+  readonly loss: Loss<Example>;
+  readonly data: Dataset<Example>;
+  readonly heldOut?: Dataset<Example>;
   /** Folder for the result, the checkpoints and `log.jsonl`. */
   readonly output: string;
   /** Continues from the last checkpoint in `output`. */
@@ -97,24 +99,24 @@ const saveResult = async (subject: Subject, { layout }: Trainable, parameters: F
 const optimiserOf = ({ layout }: Trainable, { optimiser, weightDecay, loraPlusRatio }: RunSettings): Optimiser =>
   optimiser === "sgd" ? sgd(layout, { weightDecay, loraPlusRatio }) : adamw(layout, { weightDecay, loraPlusRatio });
 
-const epochsOf = ({ data, settings }: RunOptions): ((epoch: number) => EpochBatches) => {
+const epochsOf = <Example>({ loss: { collation }, data, settings }: RunOptions<Example>): ((epoch: number) => EpochBatches) => {
   const { batchSize, sequenceLength, pack, seed } = settings;
   let planned: { readonly epoch: number; readonly batches: EpochBatches } | undefined;
   return (epoch) => {
     if (planned?.epoch !== epoch) {
-      const plans = planEpoch({ examples: data.examples, batchSize, maxLength: sequenceLength, pack, seed, epoch });
-      planned = { epoch, batches: { count: plans.length, batch: (index) => materialise(plans[index]) } };
+      const plans = planBatches(collation, { examples: data.examples, batchSize, maxLength: sequenceLength, pack, seed, epoch });
+      planned = { epoch, batches: { count: plans.length, batch: (index) => collation.collate(plans[index]) } };
     }
     return planned.batches;
   };
 };
 
-const heldOutBatches = ({ heldOut, settings }: RunOptions) => {
+const heldOutBatches = <Example>({ loss: { collation }, heldOut, settings }: RunOptions<Example>): TrainingBatch[] => {
   if (heldOut === undefined) return [];
   const { batchSize, sequenceLength } = settings;
-  return planEpoch({ examples: heldOut.examples, batchSize, maxLength: sequenceLength, order: "sequential", seed: 0, epoch: 0 }).map(
-    materialise,
-  );
+  const { examples } = heldOut;
+  const plans = planBatches(collation, { examples, batchSize, maxLength: sequenceLength, order: "sequential", seed: 0, epoch: 0 });
+  return plans.map((plan) => collation.collate(plan));
 };
 
 /** Updates in all: each pass ends with an update of its own, also where `accumulate` does not divide it. */
@@ -129,7 +131,7 @@ const totalParameters = (model: Model, subject: Subject, { layout }: Trainable):
   return subject.method === "lora" ? base + layout.size : base;
 };
 
-const planOf = (options: RunOptions, trainable: Trainable, steps: number): RunPlan => {
+const planOf = (options: Pick<RunOptions, "subject" | "settings" | "data">, trainable: Trainable, steps: number): RunPlan => {
   const { subject, settings, data } = options;
   const model = modelOf(subject);
   const perEpoch = data.report.tokens;
@@ -147,7 +149,7 @@ const planOf = (options: RunOptions, trainable: Trainable, steps: number): RunPl
   };
 };
 
-const summaryOf = ({ examples, report }: Dataset, heldOut: Dataset | undefined): DataSummary => ({
+const summaryOf = ({ examples, report }: Dataset<unknown>, heldOut: Dataset<unknown> | undefined): DataSummary => ({
   examples: examples.length,
   evaluationExamples: heldOut?.examples.length ?? 0,
   tokens: report.tokens,
@@ -170,14 +172,16 @@ const subjectConfiguration = (subject: Subject): Record<string, unknown> => {
 };
 
 /** What decides the run's bytes: a resumed run must have the same. */
-const configurationOf = ({ subject, settings, data, heldOut }: RunOptions): Record<string, unknown> => {
+const configurationOf = <Example>({ subject, settings, loss, data, heldOut }: RunOptions<Example>): Record<string, unknown> => {
   const { saveEvery: _saveEvery, ...deciding } = settings;
   return {
     ...deciding,
     method: subject.method,
     ...subjectConfiguration(subject),
-    data: fingerprint(data.examples),
-    ...(heldOut && { heldOut: fingerprint(heldOut.examples) }),
+    loss: loss.name,
+    ...prefixed("loss", loss.settings),
+    data: fingerprint(loss.collation, data.examples),
+    ...(heldOut && { heldOut: fingerprint(loss.collation, heldOut.examples) }),
   };
 };
 
@@ -197,8 +201,8 @@ const resultFailed = (error: unknown, step: number, where: string): unknown => {
  * Trains and writes the result, yielding events. The folder ends up with the result (of the best evaluation where there are
  * held-out data, else of the last step), `checkpoints/` and `log.jsonl`.
  */
-export async function* run(options: RunOptions): AsyncGenerator<TrainEvent> {
-  const { backend, subject, settings, data, heldOut, output, resume = false, signal } = options;
+export async function* run<Example>(options: RunOptions<Example>): AsyncGenerator<TrainEvent> {
+  const { backend, subject, settings, loss, data, heldOut, output, resume = false, signal } = options;
   const model = modelOf(subject);
   const trainable = trainableOf(subject);
   const epochBatches = epochsOf(options);
@@ -209,13 +213,14 @@ export async function* run(options: RunOptions): AsyncGenerator<TrainEvent> {
 
   await makeFolder(output);
   const log = openJsonlLog(join(output, "log.jsonl"), state === undefined ? {} : { resumedStep: state.progress.step });
-  const find = subject.method === "lora" ? storedTensors(subject.base) : () => undefined;
-  const programs = { model, find, trainable };
+  const find = subject.method === "pretrain" ? () => undefined : storedTensors(subject.base);
+  const programs = { model, find, trainable, loss };
   const training = trainingRunner(backend, programs);
   const evaluation = lossRunner(backend, programs);
   const events = train({
     training,
     evaluation,
+    evaluationMetrics: (mean, metrics) => loss.evaluationMetrics?.(mean, metrics) ?? metrics,
     parameters,
     optimiser: optimiserOf(trainable, settings),
     schedule: { schedule: settings.schedule, peak: settings.learningRate, warmupSteps: settings.warmupSteps, totalSteps },

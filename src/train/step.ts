@@ -1,98 +1,71 @@
-/** @file The program of a training step: token ids and one flat vector in, the loss sum, the token count and one flat gradient out. */
-import { cast, concat, gradients, input, program, reshape, total, type Graph, type Tensor } from "../graph/index.ts";
+/** @file The program of a training step: a loss's inputs and one flat vector in, its sum, its weight, its metrics and one flat gradient out. It knows no loss. */
+import { add, concat, gradients, input, multiply, program, reshape, type Graph, type Tensor } from "../graph/index.ts";
 import { pooledDropout } from "../lora/index.ts";
-import type { Model } from "../models/index.ts";
-import { chunkedLoss, crossEntropy, linearCrossEntropy, trainingAttention, type Modules } from "../nn/index.ts";
-import type { Find, Trainable } from "./trainable.ts";
-import { trainedTensors } from "./trainable.ts";
-
-/** The static sizes of a step. */
-export interface StepShape {
-  /** Rows of the batch. */
-  readonly B: number;
-  /** Tokens per row. */
-  readonly T: number;
-  /** Labelled positions, padded. */
-  readonly L: number;
-}
+import { modelModules, type Model } from "../models/index.ts";
+import type { Loss, LossContext, LossParts, MetricParts, StepShape } from "./losses/loss.ts";
+import { trainedTensors, type Find, type Trainable } from "./trainable.ts";
 
 export interface StepOptions {
   readonly model: Model;
+  /** The stored base. */
   readonly find: Find;
   readonly trainable: Trainable;
+  readonly loss: Loss;
   readonly shape: StepShape;
-  /** Layer checkpointing; default from 1,024 tokens on, where it saves four fifths of the memory for a third of the time. */
+  /** As in `LossContext`. */
   readonly recompute?: boolean;
 }
 
-const recomputeFrom = 1024;
-// Half as many queries would save a little more of the masked half and cost twice as many ops.
-const queriesPerBlock = 128;
-// Logits of a chunk stay within 64 MB.
-const chunkElements = 1 << 24;
-
-const chunkOf = (outputs: number): number => 2 ** Math.floor(Math.log2(Math.max(64, chunkElements / outputs)));
+/** What the outputs that hold a metric's sum and weight are called, before its name. */
+export const metricPrefix = "metric.";
 
 /** Elements of the widest input that an adapter reads in a step. */
 export const widestInput = (model: Model, { B, T }: StepShape): number =>
   B * T * Math.max(...model.linears.map(({ inFeatures }) => inFeatures));
 
-/** Final hidden states of a batch whose inputs are named `ids`, `positions` and `segments`: (B·T, D). */
-export const hiddenStates = (model: Model, modules: Modules, { B, T }: Pick<StepShape, "B" | "T">, recompute: boolean): Tensor => {
-  const ids = input("ids", [B, T], "i32");
-  const positions = cast(input("positions", [B, T], "i32"), "i64");
-  const segments = input("segments", [B, T], "i32");
-  const attention = trainingAttention({
-    positions,
-    maxPositions: T,
-    mask: model.mask(segments),
-    block: queriesPerBlock,
-  });
-  return model.forward(modules, { ids, attention, recompute });
+const pair = ({ sum, weight }: MetricParts): Tensor => concat([reshape(sum, [1]), reshape(weight, [1])], 0); // (2)
+
+const outputsOf = ({ loss, weight, metrics = {} }: LossParts): Record<string, Tensor> => ({
+  loss,
+  weight,
+  ...Object.fromEntries(Object.entries(metrics).map(([name, metric]) => [metricPrefix + name, pair(metric)])),
+});
+
+/** A penalty counts once per update, however many batches and labels that has. */
+const withPenalty = (parts: LossParts, penalty: Tensor): LossParts & { readonly objective: Tensor } => {
+  const sum = multiply(penalty, parts.weight);
+  return { ...parts, objective: add(parts.loss, sum), metrics: { ...parts.metrics, penalty: { sum, weight: parts.weight } } };
 };
 
-interface LossParts {
-  readonly model: Model;
-  readonly shape: StepShape;
-  readonly modules: Modules;
-  readonly recompute: boolean;
-  readonly differentiable: boolean;
-}
-
-const lossOf = ({ model, shape, modules, recompute, differentiable }: LossParts): { loss: Tensor; tokens: Tensor } => {
-  const hidden = hiddenStates(model, modules, shape, recompute);
-  const weights = input("weights", [shape.L]);
-  const { head } = model;
-  const headWeight = head.linear === undefined ? undefined : modules.plainWeight(head.linear);
-  const loss = chunkedLoss({
-    hidden,
-    rows: input("rows", [shape.L], "i32"),
-    labels: input("labels", [shape.L], "i32"),
-    weights,
-    crossEntropy: (h, labels) =>
-      headWeight === undefined ? crossEntropy(head.logits(modules, h), labels) : linearCrossEntropy(h, headWeight, labels),
-    trainable: modules.trainable,
-    chunk: chunkOf(head.outputs),
-    differentiable,
-  });
-  return { loss, tokens: total(weights) };
-};
-
-/** Inputs `ids`, `positions`, `segments` (B, T), `rows`, `labels`, `weights` (L), `parameters` (N), `dropout`; outputs `loss`, `tokens`, `gradient` (N). */
+/** Inputs: the loss's, `parameters` (N) and `dropout`; outputs: `loss`, `weight`, `metric.…` (2) and the `gradient` (N) of the sum. */
 export const trainingProgram = (options: StepOptions): Graph => {
-  const { model, find, trainable, shape, recompute = shape.T >= recomputeFrom } = options;
+  const { model, find, trainable, loss, shape, recompute } = options;
   const tensors = trainedTensors(trainable, input("parameters", [trainable.layout.size]));
   const dropout = trainable.dropout === 0 ? undefined : pooledDropout(widestInput(model, shape));
-  const modules = trainable.modules(tensors, find, dropout);
-  const { loss, tokens } = lossOf({ model, shape, modules, recompute, differentiable: true });
-  const parts = gradients(loss, [...tensors.values()]).map((gradient) => reshape(gradient, [-1]));
-  return program({ loss, tokens, gradient: concat(parts, 0) });
+  const context: LossContext = {
+    model,
+    modules: trainable.modules(tensors, find, dropout),
+    reference: () => modelModules(model, find),
+    differentiable: true,
+    ...(recompute !== undefined && { recompute }),
+  };
+  const plain = loss.build(context, shape);
+  const penalty = trainable.penalty?.(tensors);
+  const { objective, ...parts } = penalty === undefined ? { ...plain, objective: plain.loss } : withPenalty(plain, penalty);
+  const gradient = concat(
+    gradients(objective, [...tensors.values()]).map((part) => reshape(part, [-1])),
+    0,
+  );
+  return program({ ...outputsOf(parts), gradient });
 };
 
-/** The loss of modules as they are: inputs as in `trainingProgram` but for `parameters`; outputs `loss` and `tokens`. */
-export const evaluationProgram = (model: Model, modules: Modules, shape: StepShape): Graph =>
-  program(lossOf({ model, shape, modules, recompute: false, differentiable: false }));
+/** The loss of modules as they are: inputs as in `trainingProgram` but for parameters; outputs without gradient. */
+export const evaluationProgram = (loss: Loss, context: Pick<LossContext, "model" | "modules" | "reference">, shape: StepShape): Graph =>
+  program(outputsOf(loss.build({ ...context, differentiable: false }, shape)));
 
-/** As `trainingProgram`, without dropout and gradient: for held-out loss. */
-export const lossProgram = ({ model, find, trainable, shape }: StepOptions): Graph =>
-  evaluationProgram(model, trainable.modules(trainedTensors(trainable, input("parameters", [trainable.layout.size])), find), shape);
+/** As `trainingProgram`, without dropout, penalty and gradient: for held-out loss. */
+export const lossProgram = (options: StepOptions): Graph => {
+  const { model, find, trainable, loss, shape } = options;
+  const modules = trainable.modules(trainedTensors(trainable, input("parameters", [trainable.layout.size])), find);
+  return evaluationProgram(loss, { model, modules, reference: () => modelModules(model, find) }, shape);
+};

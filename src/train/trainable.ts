@@ -5,7 +5,7 @@ import { modelModules, type Model } from "../models/index.ts";
 import { layoutOf, type Modules, type ParameterLayout } from "../nn/index.ts";
 import { hashText, random } from "../util/index.ts";
 
-/** The frozen part of a model: its tensors by name, none where everything is trained. */
+/** The tensors of the stored base by name; none where a model is trained from scratch. */
 export type Find = (name: string) => Tensor | undefined;
 
 export interface Trainable {
@@ -13,8 +13,10 @@ export interface Trainable {
   readonly layout: ParameterLayout;
   /** Probability of dropout on what the adapter reads; 0 without an adapter. */
   readonly dropout: number;
-  /** The model's modules, given the trained tensors by slot name and the frozen rest. */
+  /** The model's modules, given the trained tensors by slot name and the stored base. */
   modules(tensors: ReadonlyMap<string, Tensor>, find: Find, dropout?: Dropout): Modules;
+  /** A scalar that a training step adds to the mean loss; default nothing. */
+  penalty?(tensors: ReadonlyMap<string, Tensor>): Tensor;
 }
 
 /** Trains an adapter; the base stays as it is. */

@@ -3,7 +3,7 @@ import { layoutOf } from "../nn/index.ts";
 import { LowrankError } from "../util/index.ts";
 import type { TrainingState } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
-import type { StepBatch } from "./feeds.ts";
+import type { TrainingBatch } from "./losses/loss.ts";
 import { adamw } from "./optim/adamw.ts";
 import { sgd } from "./optim/sgd.ts";
 import type { StepRunner } from "./programs.ts";
@@ -12,19 +12,14 @@ import { train, type TrainerOptions } from "./trainer.ts";
 
 const layout = layoutOf([{ name: "x", role: "weight", shape: [1] }]);
 
-/** A batch of `labels` labels, each of which pulls the parameter towards `target`, after a token without one and before one of padding. */
-const batch = (target: number, labels: number, sources: readonly string[] = []): StepBatch => {
-  const length = labels + 2;
-  return {
-    rows: 1,
-    length,
-    ids: new Int32Array(length).fill(target),
-    positions: new Int32Array(length),
-    segments: new Int32Array(length).fill(1, 0, length - 1),
-    labels: new Int32Array(length).fill(-100).fill(0, 1, length - 1),
-    sources,
-  };
-};
+/** Labels, each of which pulls the parameter towards `target`. */
+interface Pull extends TrainingBatch {
+  readonly target: number;
+  readonly labels: number;
+}
+
+/** A batch of `labels` labels, after a token without one. */
+const batch = (target: number, labels: number, sources: readonly string[] = []): Pull => ({ target, labels, tokens: labels + 1, sources });
 
 interface Call {
   readonly target: number;
@@ -33,21 +28,27 @@ interface Call {
 }
 
 /** A loss of (x − target)² / 2 per label; remembers what it was called with. */
-const quadratic = (calls: Call[] = []): StepRunner => ({
+const quadratic = (calls: Call[] = []): StepRunner<Pull> => ({
+  shapeOf: ({ labels }) => ({ B: 1, T: labels }),
   isReady: () => true,
-  prepare: ({ rows: B, length: T }) => Promise.resolve({ B, T, L: T }),
-  run: async ({ ids, labels }, [x], dropoutSeed, micro) => {
-    calls.push({ target: ids[0], dropoutSeed, micro });
-    const [distance, tokens] = [x - ids[0], labels.filter((label) => label >= 0).length];
-    return { loss: (tokens * distance ** 2) / 2, tokens, gradient: Float32Array.of(tokens * distance) };
+  prepare: () => Promise.resolve(),
+  run: async ({ target, labels: weight }, [x], dropoutSeed, micro) => {
+    calls.push({ target, dropoutSeed, micro });
+    const distance = x - target;
+    return {
+      loss: (weight * distance ** 2) / 2,
+      weight,
+      metrics: { distance: { sum: weight * distance, weight } },
+      gradient: Float32Array.of(weight * distance),
+    };
   },
   dispose: () => Promise.resolve(),
 });
 
 /** Held-out losses as they are given, one after the other. */
-const scripted = (losses: readonly number[]): StepRunner => {
+const scripted = (losses: readonly number[]): StepRunner<Pull> => {
   let next = 0;
-  return { ...quadratic(), run: async () => ({ loss: losses[next++], tokens: 1, gradient: new Float32Array(0) }) };
+  return { ...quadratic(), run: async () => ({ loss: losses[next++], weight: 1, metrics: {}, gradient: new Float32Array(0) }) };
 };
 
 // A pass of seven batches, in another order each time.
@@ -59,12 +60,12 @@ interface Recorded {
   readonly parameters: Float32Array;
 }
 
-type Given = Partial<Omit<TrainerOptions, "schedule">> & { readonly schedule?: Partial<LearningRateSchedule> };
+type Given = Partial<Omit<TrainerOptions<Pull>, "schedule">> & { readonly schedule?: Partial<LearningRateSchedule> };
 
 const record = async (given: Given = {}): Promise<Recorded> => {
   const saves: Recorded["saves"] = [];
   const { schedule, ...rest } = given;
-  const options: TrainerOptions = {
+  const options: TrainerOptions<Pull> = {
     training: quadratic(),
     parameters: Float32Array.of(0),
     optimiser: adamw(layout),
@@ -115,7 +116,8 @@ describe("an update", () => {
     });
     // With a rate of 1 it goes all the way to the mean target, (1·1 + 3·4) / 4.
     expect(parameters).toEqual(Float32Array.of(3.25));
-    expect(events[0]).toMatchObject({ loss: (0.5 + 3 * 8) / 4, gradientNorm: 3.25, tokens: 6, supervised: 4, epoch: 1 });
+    expect(events[0]).toMatchObject({ loss: (0.5 + 3 * 8) / 4, gradientNorm: 3.25, tokens: 6, weight: 4, epoch: 1 });
+    expect(ofType({ events, parameters, saves: [] }, "step-end")[0].metrics).toEqual({ distance: -3.25 });
   });
 
   it("is clipped to the largest norm, and tells the norm from before", async () => {
@@ -150,7 +152,7 @@ describe("a run", () => {
     expect(calls.map(({ target }) => target)).toEqual(targets);
     const steps = ofType(recorded, "step-end");
     expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
-    expect(steps.map(({ supervised }) => supervised).slice(0, 4)).toEqual([1 + 2, 3 + 4, 5 + 6, 7]);
+    expect(steps.map(({ weight }) => weight).slice(0, 4)).toEqual([1 + 2, 3 + 4, 5 + 6, 7]);
     expect(steps.map(({ epoch }) => epoch).slice(0, 5)).toEqual([2 / 7, 4 / 7, 6 / 7, 1, 1 + 2 / 7]);
     expect(ofType(recorded, "run-end")).toMatchObject([{ reason: "completed", step: 12, tokens: 3 * (28 + 7) }]);
   });
@@ -209,19 +211,18 @@ describe("a run", () => {
 
   it("tells of programs before they are built", async () => {
     const compiled = new Set<number>();
-    const training: StepRunner = {
+    const training: StepRunner<Pull> = {
       ...quadratic(),
-      isReady: ({ length }) => compiled.has(length),
-      prepare: async ({ rows: B, length: T }) => {
-        compiled.add(T);
-        return { B, T, L: T };
+      isReady: ({ labels }) => compiled.has(labels),
+      prepare: async ({ labels }) => {
+        compiled.add(labels);
       },
     };
     const recorded = await record({ training, accumulate: 4, schedule: { totalSteps: 2 } });
     expect(story(recorded)).toBe(
       `${"compile-start, compile-end, ".repeat(4)}1, ${"compile-start, compile-end, ".repeat(3)}2, save 2, max-steps`,
     );
-    expect(ofType(recorded, "compile-start").map(({ shape }) => shape[1])).toEqual([3, 4, 5, 6, 7, 8, 9]);
+    expect(ofType(recorded, "compile-start").map(({ shape }) => shape[1])).toEqual([1, 2, 3, 4, 5, 6, 7]);
   });
 });
 
@@ -235,7 +236,7 @@ describe("a signal", () => {
     if (step === 0) controller.abort();
     let calls = 0;
     const inner = quadratic();
-    const training: StepRunner = {
+    const training: StepRunner<Pull> = {
       ...inner,
       run: (...given) => {
         if (Math.ceil(++calls / 2) === step) controller.abort();
@@ -288,7 +289,7 @@ describe("a resumed run", () => {
 
 describe("a loss that is no number", () => {
   /** Breaks the `at`-th batch. */
-  const breaking = (at: number, broken: Partial<{ loss: number; gradient: Float32Array }>): StepRunner => {
+  const breaking = (at: number, broken: Partial<{ loss: number; gradient: Float32Array }>): StepRunner<Pull> => {
     const inner = quadratic();
     let calls = 0;
     return {

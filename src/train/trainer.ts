@@ -1,38 +1,41 @@
-/** @file The training loop: batches in, events out. It knows nothing about models, adapters, data formats, or where checkpoints go. */
+/** @file The training loop: batches in, events out. It knows nothing about models, adapters, losses, data formats, or where checkpoints go. */
 import { LowrankError, random } from "../util/index.ts";
 import { clipByNorm } from "./clip.ts";
 import { noEvaluations, observeEvaluation, type EarlyStoppingRules, type EvaluationHistory } from "./early-stopping.ts";
 import type { CheckpointSaved, EvalEnd, RunEndReason, TrainEvent } from "./events.ts";
-import type { StepBatch } from "./feeds.ts";
+import type { Metrics, TrainingBatch } from "./losses/loss.ts";
+import { addSums, meansOf, type MetricSums } from "./metrics.ts";
 import type { Optimiser } from "./optim/optimiser.ts";
 import { meanLoss, type StepRunner } from "./programs.ts";
 import { learningRateAt, type LearningRateSchedule } from "./schedule.ts";
 import type { TrainingState } from "./checkpoint.ts";
 
 /** The micro-batches of one pass over the data, by number, so that a resumed run takes up in the middle. */
-export interface EpochBatches {
+export interface EpochBatches<Batch extends TrainingBatch = TrainingBatch> {
   readonly count: number;
-  batch(index: number): StepBatch;
+  batch(index: number): Batch;
 }
 
-export interface TrainerOptions {
+export interface TrainerOptions<Batch extends TrainingBatch = TrainingBatch> {
   /** Steps with gradients, and losses alone for held-out data. */
-  readonly training: StepRunner;
-  readonly evaluation?: StepRunner;
+  readonly training: StepRunner<Batch>;
+  readonly evaluation?: StepRunner<Batch>;
+  /** What an evaluation reports of its mean loss and metrics; default the metrics. */
+  readonly evaluationMetrics?: (loss: number, metrics: Metrics) => Metrics;
   /** Updated in place. */
   readonly parameters: Float32Array;
   readonly optimiser: Optimiser;
   readonly schedule: LearningRateSchedule;
   readonly epochs: number;
   /** The batches of a pass, which depend on nothing but its number. */
-  readonly epochBatches: (epoch: number) => EpochBatches;
-  /** Micro-batches per update; the loss is a mean over the labels of all of them. */
+  readonly epochBatches: (epoch: number) => EpochBatches<Batch>;
+  /** Micro-batches per update; the loss is a mean over the weights of all of them. */
   readonly accumulate: number;
   /** Largest norm of the gradient; Infinity leaves it alone. */
   readonly maxGradientNorm: number;
   readonly seed: number;
   /** Held-out batches; none without `evaluation`. */
-  readonly heldOut: readonly StepBatch[];
+  readonly heldOut: readonly Batch[];
   /** Updates between evaluations, and between checkpoints; 0 for only at the end. */
   readonly evalEvery: number;
   readonly saveEvery: number;
@@ -49,10 +52,8 @@ interface Position {
   readonly index: number;
 }
 
-const realTokens = ({ segments }: StepBatch): number => segments.reduce((count, segment) => count + Number(segment > 0), 0);
-
 /** The first rows of a batch, by file and line. */
-const placesOf = ({ sources = [] }: StepBatch): string =>
+const placesOf = ({ sources = [] }: TrainingBatch): string =>
   sources.slice(0, 3).join(", ") + (sources.length > 3 ? ` and ${sources.length - 3} more` : "");
 
 const diverged = (what: string, step: number, updates: number, where?: string): LowrankError =>
@@ -65,19 +66,23 @@ const diverged = (what: string, step: number, updates: number, where?: string): 
   });
 
 /** Yields the micro-batches of one update. An update never reaches into the next pass, so the last one of a pass may be smaller. */
-function* microBatches({ epochBatches, accumulate }: TrainerOptions, { epoch, index }: Position): Generator<StepBatch> {
+function* microBatches<Batch extends TrainingBatch>(
+  { epochBatches, accumulate }: Pick<TrainerOptions<Batch>, "epochBatches" | "accumulate">,
+  { epoch, index }: Position,
+): Generator<Batch> {
   const { count, batch } = epochBatches(epoch);
   for (let offset = index; offset < Math.min(index + accumulate, count); offset++) yield batch(offset);
 }
 
-const advance = ({ epochBatches, accumulate }: TrainerOptions, { epoch, index }: Position): Position =>
+const advance = ({ epochBatches, accumulate }: Pick<TrainerOptions, "epochBatches" | "accumulate">, { epoch, index }: Position): Position =>
   index + accumulate < epochBatches(epoch).count ? { epoch, index: index + accumulate } : { epoch: epoch + 1, index: 0 };
 
 interface Update {
   readonly loss: number;
   readonly gradientNorm: number;
   readonly tokens: number;
-  readonly supervised: number;
+  readonly weight: number;
+  readonly metrics: Metrics;
 }
 
 const addInto = (sum: Float32Array | undefined, term: Float32Array): Float32Array => {
@@ -86,55 +91,63 @@ const addInto = (sum: Float32Array | undefined, term: Float32Array): Float32Arra
   return sum;
 };
 
-/** One update: gradients summed over micro-batches, divided by all their labels, clipped, applied. */
-async function* update(options: TrainerOptions, position: Position, step: number): AsyncGenerator<TrainEvent, Update> {
+/** One update: gradients summed over micro-batches, divided by all their weights, clipped, applied. */
+async function* update<Batch extends TrainingBatch>(
+  options: TrainerOptions<Batch>,
+  position: Position,
+  step: number,
+): AsyncGenerator<TrainEvent, Update> {
   const { training, parameters, optimiser, schedule, maxGradientNorm, seed } = options;
   let gradient: Float32Array | undefined;
-  let [loss, supervised, tokens, micro] = [0, 0, 0, 0];
+  let [loss, weight, tokens, micro] = [0, 0, 0, 0];
+  let metrics: MetricSums = {};
   for (const batch of microBatches(options, position)) {
     yield* prepared(training, batch);
     const result = await training.run(batch, parameters, random(seed, step).integer(2 ** 31), micro++);
     if (!Number.isFinite(result.loss)) throw diverged("The loss", step, step - 1, placesOf(batch));
     gradient = addInto(gradient, result.gradient);
     loss += result.loss;
-    supervised += result.tokens;
-    tokens += realTokens(batch);
+    weight += result.weight;
+    tokens += batch.tokens;
+    metrics = addSums(metrics, result.metrics);
   }
-  const gradientNorm = clipByNorm(gradient!, maxGradientNorm, supervised);
+  const gradientNorm = clipByNorm(gradient!, maxGradientNorm, weight);
   if (!Number.isFinite(gradientNorm)) {
     const [first] = microBatches(options, position);
     throw diverged("The gradient", step, step - 1, placesOf(first));
   }
   optimiser.update(parameters, gradient!, learningRateAt(schedule, step - 1));
-  return { loss: loss / supervised, gradientNorm, tokens, supervised };
+  return { loss: loss / weight, gradientNorm, tokens, weight, metrics: meansOf(metrics) };
 }
 
-async function* prepared(runner: StepRunner, batch: StepBatch): AsyncGenerator<TrainEvent> {
+async function* prepared<Batch extends TrainingBatch>(runner: StepRunner<Batch>, batch: Batch): AsyncGenerator<TrainEvent> {
   if (runner.isReady(batch)) return;
-  const shape = [batch.rows, batch.length] as const;
+  const { B, T } = runner.shapeOf(batch);
+  const shape = [B, T] as const;
   yield { type: "compile-start", shape };
   const start = performance.now();
   await runner.prepare(batch);
   yield { type: "compile-end", shape, seconds: (performance.now() - start) / 1000 };
 }
 
-const evaluate = async (
-  { evaluation, heldOut, parameters }: TrainerOptions,
+const evaluate = async <Batch extends TrainingBatch>(
+  { evaluation, evaluationMetrics = (_, metrics) => metrics, heldOut, parameters }: TrainerOptions<Batch>,
   step: number,
   history: EvaluationHistory,
 ): Promise<EvalEnd> => {
   const start = performance.now();
-  const { loss, tokens } = await meanLoss(evaluation!, heldOut, parameters);
+  const { loss, weight, metrics } = await meanLoss(evaluation!, heldOut, parameters);
   if (!Number.isFinite(loss)) throw diverged("The held-out loss", step, step);
   const best = history.best === undefined || loss < history.best.loss;
-  return { type: "eval-end", step, loss, perplexity: Math.exp(loss), tokens, best, seconds: (performance.now() - start) / 1000 };
+  const seconds = (performance.now() - start) / 1000;
+  return { type: "eval-end", step, loss, weight, metrics: evaluationMetrics(loss, meansOf(metrics)), best, seconds };
 };
 
 /**
  * Trains until the schedule's last step, the last pass, early stopping or the signal. The parameters that it leaves are those of the last step.
  * A loss, gradient or held-out loss that is no number is `training-diverged`: nothing of that step is kept, and what was kept stays.
  */
-export async function* train(options: TrainerOptions): AsyncGenerator<TrainEvent> {
+export async function* train<Batch extends TrainingBatch>(options: TrainerOptions<Batch>): AsyncGenerator<TrainEvent> {
   const { parameters, optimiser, schedule, epochs, evalEvery, saveEvery, earlyStopping, seed, signal, resume } = options;
   const evaluates = options.evaluation !== undefined && options.heldOut.length > 0;
   const began = performance.now();

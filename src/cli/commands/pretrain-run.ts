@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { loadTokenizer, readJsonObject } from "../../formats/index.ts";
 import { modelOf } from "../../models/index.ts";
 import { ortBackend } from "../../runtime/index.ts";
+import { nextToken } from "../../train/index.ts";
 import type { CommandContext } from "../context.ts";
 import type { PretrainOptions } from "./pretrain.ts";
 import { loadTrainingData, showData } from "./training-data.ts";
@@ -21,6 +22,7 @@ export const run = async (options: PretrainOptions, context: CommandContext): Pr
         backend,
         subject: { method: "pretrain", model, directory: options.model },
         settings: settingsOf(options),
+        loss: nextToken,
         data: data.data,
         ...(data.heldOut && { heldOut: data.heldOut }),
         output: options.output,

@@ -2,6 +2,7 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Generator } from "../../language-model.ts";
+import { nextToken } from "../../train/index.ts";
 import type { CommandContext } from "../context.ts";
 import { folderBytes } from "../folder-bytes.ts";
 import { embeddedModel, packageFolder } from "../package.ts";
@@ -70,6 +71,7 @@ export const run = async ({ output, threads }: QuickstartOptions, context: Comma
         backend,
         subject: { method: "lora", base, stored },
         settings: settingsOf(options),
+        loss: nextToken,
         data: data.data,
         heldOut: data.heldOut!,
         output,

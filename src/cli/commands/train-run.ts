@@ -1,5 +1,6 @@
 /** @file What `lowrank train` does. */
 import type { LoraConfig } from "../../lora/index.ts";
+import { nextToken } from "../../train/index.ts";
 import type { CommandContext } from "../context.ts";
 import { formatBytes, formatCount, formatPercent } from "../ui/format.ts";
 import { folderBytes } from "../folder-bytes.ts";
@@ -36,6 +37,7 @@ export const run = async (options: TrainOptions, context: CommandContext): Promi
         backend,
         subject: options.method === "full" ? { method: "full", base } : { method: "lora", base, stored },
         settings: settingsOf(options),
+        loss: nextToken,
         data: data.data,
         ...(data.heldOut && { heldOut: data.heldOut }),
         output: options.output,

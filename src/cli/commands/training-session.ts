@@ -82,7 +82,11 @@ const summarise = (events: readonly TrainEvent[], output: string): TrainingResul
 };
 
 /** Runs it under the terminal's view; `again` is how the user continues an interrupted run. */
-export const runSession = async (options: Omit<RunOptions, "signal">, context: CommandContext, again: string): Promise<TrainingResult> => {
+export const runSession = async <Example>(
+  options: Omit<RunOptions<Example>, "signal">,
+  context: CommandContext,
+  again: string,
+): Promise<TrainingResult> => {
   await checkOutput(options.output, options.resume === true);
   const view = trainView(context);
   const { signal, release } = interruptible(context);

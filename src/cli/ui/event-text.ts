@@ -1,6 +1,6 @@
 /** @file What a training run says, in lines that stay on the screen. It knows nothing about terminals. */
 import type { Colors } from "picocolors/types.js";
-import type { DataReady, EvalEnd, RunEnd, RunStart, TrainEvent } from "../../train/events.ts";
+import type { DataReady, EvalEnd, RunEnd, RunStart, StepEnd, TrainEvent } from "../../train/events.ts";
 import { formatBytes, formatCount, formatDuration, formatFigure, formatPercent, formatRate } from "./format.ts";
 
 const methods = { lora: "LoRA", full: "full fine-tuning", pretrain: "training from scratch" } as const;
@@ -34,8 +34,16 @@ const dataReady = ({ report }: DataReady, { yellow }: Colors): string[] => {
   ];
 };
 
-const evalEnd = ({ step, loss, perplexity, best }: EvalEnd, { green }: Colors): string[] => [
-  `step ${formatCount(step)}  held-out loss ${formatFigure(loss)}  perplexity ${formatFigure(perplexity)}${best ? `  ${green("best so far")}` : ""}`,
+const metricTexts = (metrics: StepEnd["metrics"]): string[] =>
+  Object.entries(metrics).map(([name, value]) => `${name} ${formatFigure(value)}`);
+
+const evalEnd = ({ step, loss, metrics, best }: EvalEnd, { green }: Colors): string[] => [
+  [
+    `step ${formatCount(step)}`,
+    `held-out loss ${formatFigure(loss)}`,
+    ...metricTexts(metrics),
+    ...(best ? [green("best so far")] : []),
+  ].join("  "),
 ];
 
 const endings = { completed: "Finished", "max-steps": "Finished", "early-stopping": "Stopped early", interrupted: "Interrupted" } as const;

@@ -2,7 +2,7 @@
 import { initialParameters, loraConfig, planAdapter } from "../../lora/index.ts";
 import { storedTensors, storedValues, type Base } from "../../models/index.ts";
 import { ortBackend, type OrtOptions } from "../../runtime/index.ts";
-import { adamw, train, trainableAdapter, trainingRunner, type StepBatch } from "../../train/index.ts";
+import { adamw, nextToken, train, trainableAdapter, trainingRunner, type LabelledRows, type TrainingBatch } from "../../train/index.ts";
 import { hashText, random } from "../../util/index.ts";
 import { median, observeMachine, type MachineReport } from "./machine.ts";
 
@@ -34,13 +34,14 @@ export interface TrainingBench extends MachineReport {
 // The first step faults its memory in, the second one still runs on a cold allocator.
 const warmupSteps = 2;
 
-const randomBatch = (rows: number, length: number, vocabularySize: number, seed: number, index: number): StepBatch => {
+const randomBatch = (rows: number, length: number, vocabularySize: number, seed: number, index: number): LabelledRows & TrainingBatch => {
   const generator = random(seed, hashText("bench"), index);
   const count = rows * length;
   const stream = Int32Array.from({ length: count + 1 }, () => generator.integer(vocabularySize));
   return {
     rows,
     length,
+    tokens: count,
     ids: stream.subarray(0, count),
     positions: Int32Array.from({ length: count }, (_, position) => position % length),
     segments: new Int32Array(count).fill(1),
@@ -60,7 +61,12 @@ export const benchTraining = async (base: Base, options: TrainingBenchOptions, p
   try {
     const { model } = base;
     const adapter = planAdapter(model, loraConfig({ r: rank, lora_alpha: 2 * rank }));
-    const training = trainingRunner(backend, { model, find: storedTensors(base), trainable: trainableAdapter(model, adapter) });
+    const training = trainingRunner(backend, {
+      model,
+      find: storedTensors(base),
+      trainable: trainableAdapter(model, adapter),
+      loss: nextToken,
+    });
     const totalSteps = warmupSteps + steps;
     const events = train({
       training,

@@ -1,0 +1,51 @@
+/** @file Rows of tokens through a model, as losses need them: inputs, hidden states, the head. It knows nothing about what is made of them. */
+import { cast, input, type Tensor } from "../graph/index.ts";
+import type { Model } from "../models/index.ts";
+import { crossEntropy, linearCrossEntropy, trainingAttention, type Modules } from "../nn/index.ts";
+import type { LossContext, StepShape } from "./losses/loss.ts";
+
+/** Rows of tokens as a program reads them: each (B, T) int32. */
+export interface TokenInputs {
+  readonly ids: Tensor;
+  readonly positions: Tensor;
+  /** 0 is padding, 1 … numbers the documents of a row. */
+  readonly segments: Tensor;
+}
+
+const recomputeFrom = 1024;
+// Half as many queries would save a little more of the masked half and cost twice as many ops.
+const queriesPerBlock = 128;
+// Logits of a chunk stay within 64 MB.
+const chunkElements = 1 << 24;
+
+/** Labelled positions whose logits exist at once. */
+export const chunkOf = (outputs: number): number => 2 ** Math.floor(Math.log2(Math.max(64, chunkElements / outputs)));
+
+/** The inputs `ids`, `positions` and `segments` of a program, or others whose names begin with `prefix`. */
+export const tokenInputs = ({ B, T }: StepShape, prefix = ""): TokenInputs => ({
+  ids: input(`${prefix}ids`, [B, T], "i32"),
+  positions: input(`${prefix}positions`, [B, T], "i32"),
+  segments: input(`${prefix}segments`, [B, T], "i32"),
+});
+
+/** Final hidden states of rows under some modules: (B·T, D). Several passes may read the same inputs. */
+export const hiddenStates = (
+  { model, differentiable, recompute }: Pick<LossContext, "model" | "differentiable" | "recompute">,
+  modules: Modules,
+  { ids, positions, segments }: TokenInputs,
+): Tensor => {
+  const T = ids.shape[1];
+  const attention = trainingAttention({
+    positions: cast(positions, "i64"),
+    maxPositions: T,
+    mask: model.mask(segments),
+    block: queriesPerBlock,
+  });
+  return model.forward(modules, { ids, attention, recompute: differentiable && (recompute ?? T >= recomputeFrom) });
+};
+
+/** Cross-entropy of labels (C) under the head, from hidden states (C, D): (C, 1). */
+export const headLoss = ({ head }: Pick<Model, "head">, modules: Modules): ((h: Tensor, labels: Tensor) => Tensor) => {
+  const weight = head.linear === undefined ? undefined : modules.plainWeight(head.linear);
+  return (h, labels) => (weight === undefined ? crossEntropy(head.logits(modules, h), labels) : linearCrossEntropy(h, weight, labels));
+};

@@ -1,0 +1,72 @@
+/**
+ * @file What a loss provides: examples as batches, a batch as inputs, and a sum over the model's outputs with what it is divided by.
+ * A loss is one file here and one line of registration; the trainer, the steps and the runs know none.
+ */
+import type { Collation } from "../../data/index.ts";
+import type { Tensor } from "../../graph/index.ts";
+import type { Model } from "../../models/index.ts";
+import type { Modules } from "../../nn/index.ts";
+import type { HostTensor } from "../../util/index.ts";
+
+/** What the trainer sees of a batch. */
+export interface TrainingBatch {
+  /** Tokens that the model reads, padding left out. */
+  readonly tokens: number;
+  /** Where its examples come from, for people. */
+  readonly sources?: readonly string[];
+}
+
+/** The static sizes of a program, to which a loss adds its own; batches of equal sizes share a program. */
+export interface StepShape {
+  /** Rows that go through the model at once. */
+  readonly B: number;
+  /** Tokens of the longest row. */
+  readonly T: number;
+}
+
+/** What a loss is computed from. */
+export interface LossContext {
+  readonly model: Model;
+  /** The model with what is trained at work. */
+  readonly modules: Modules;
+  /** The model as it was before training: the stored base with nothing beside it and nothing to differentiate. */
+  reference(): Modules;
+  /** Whether the loss will be differentiated; false in an evaluation. */
+  readonly differentiable: boolean;
+  /** Whether layers' inner values are computed again for the backward pass; default from 1,024 tokens on. */
+  readonly recompute?: boolean;
+}
+
+/** A mean in two scalars, so that it can be taken over many batches. */
+export interface MetricParts {
+  readonly sum: Tensor;
+  readonly weight: Tensor;
+}
+
+export interface LossParts {
+  /** The sum that is differentiated: a scalar. */
+  readonly loss: Tensor;
+  /** What the sum over all batches of an update is divided by: the number of tokens, rows or pairs, a scalar. */
+  readonly weight: Tensor;
+  /** Further figures to report, by name. */
+  readonly metrics?: Readonly<Record<string, MetricParts>>;
+}
+
+/** Reported figures by name. */
+export type Metrics = Readonly<Record<string, number>>;
+
+export interface Loss<Example = unknown, Batch extends TrainingBatch = TrainingBatch, Shape extends StepShape = StepShape> {
+  readonly name: string;
+  /** What else decides its value, by name; a resumed run must have the same. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** How its examples become batches. */
+  readonly collation: Collation<Example, Batch>;
+  /** The sizes of the program that a batch needs. */
+  shapeOf(batch: Batch): Shape;
+  /** The inputs of that program, but for parameters and dropout. */
+  feeds(batch: Batch, shape: Shape): Record<string, HostTensor>;
+  /** Builds the loss into a program; it makes the inputs that `feeds` gives. */
+  build(context: LossContext, shape: Shape): LossParts;
+  /** What an evaluation reports of the mean loss and the means of the metrics; default the metrics as they are. */
+  evaluationMetrics?(loss: number, metrics: Metrics): Metrics;
+}
