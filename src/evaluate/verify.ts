@@ -4,7 +4,7 @@ import { ourName, readJsonObject, readSafetensorsHeader, readTensor, readTensorF
 import { input, program } from "../graph/index.ts";
 import { mergedInference } from "../generate/inference.ts";
 import { adaptedModules, loadAdapter, slotTensors, type StoredAdapter } from "../lora/index.ts";
-import { modelModules, openBase, storedTensors, type Base } from "../models/index.ts";
+import { modelModules, openBase, storedTensors, type Base, type Model } from "../models/index.ts";
 import { viewOf, type Modules } from "../nn/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
 import { adamw } from "../train/optim/adamw.ts";
@@ -14,9 +14,15 @@ import { hiddenStates, tokenInputs } from "../train/forward.ts";
 import { nextToken } from "../train/losses/next-token.ts";
 import { trainingProgram } from "../train/step.ts";
 import { trainableAdapter } from "../train/trainable.ts";
-import { f32, LowrankError, type HostTensor } from "../util/index.ts";
+import { f32, LowrankError, type Half, type HostTensor } from "../util/index.ts";
 
 export interface Verification {
+  /**
+   * What the recording's whole module was cast to before it was computed in float32, which rounds what PyTorch keeps beside the parameters
+   * (`Model.withRoundedBuffers`); all but the merged logits, which were recorded from a module loaded anew, is compared with a model that
+   * is rounded alike. Absent where nothing was rounded.
+   */
+  readonly rounded?: Half;
   /** Largest absolute difference of logits, where the attention mask is 1. */
   readonly logits: { readonly base: number; readonly adapter: number; readonly merged: number };
   /** Relative L2 difference of each gradient, by our parameter name. */
@@ -36,7 +42,10 @@ interface Golden {
     readonly max_grad_norm: number;
     readonly steps: readonly { readonly loss: number; readonly grad_norm: number }[];
   };
+  readonly recipe?: { readonly dtype?: string };
 }
+
+const halves: Readonly<Record<string, Half>> = { "torch.bfloat16": "bf16", "torch.float16": "f16" };
 
 const batchOf = (ids: Int32Array, mask: Int32Array, labels: Int32Array, [rows, length]: readonly number[]): LabelledRows => ({
   rows,
@@ -50,12 +59,11 @@ const batchOf = (ids: Int32Array, mask: Int32Array, labels: Int32Array, [rows, l
 
 const computedLogits = async (
   backend: Backend,
-  base: Base,
+  model: Model,
   modules: Modules,
   batch: LabelledRows,
   feeds: Readonly<Record<string, Feed>>,
 ) => {
-  const { model } = base;
   const hidden = hiddenStates({ model, differentiable: false }, modules, tokenInputs({ B: batch.rows, T: batch.length }));
   const executable = await backend.compile(program({ logits: model.head.logits(modules, hidden) }));
   const { logits } = await executable.run({ ...rowFeeds(batch), ...feeds });
@@ -131,20 +139,22 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
   const golden = (await readJsonObject(join(directory, "golden.json"))) as unknown as Golden;
 
   const base = await openBase(join(directory, "model"));
-  const stored = await loadAdapter(join(directory, "adapter"), base.model, { baseDigest: base.digest });
+  const half = halves[golden.recipe?.dtype ?? ""];
+  const model = (half && base.model.withRoundedBuffers?.(half)) ?? base.model;
+  const recordedBase = { ...base, model };
+  const stored = await loadAdapter(join(directory, "adapter"), model, { baseDigest: base.digest });
   const mask = await integers("attention_mask");
   const batch = batchOf(await integers("input_ids"), mask, await integers("labels"), location("input_ids").shape);
   const find = storedTensors(base);
 
-  const { model } = base;
   const { layout } = stored.adapter;
   const tensors = slotTensors(layout, input("parameters", [layout.size]));
   const adapted = adaptedModules({ model, find, active: [{ adapter: stored.adapter, tensors, weight: 1 }] });
   const merged = await mergedInference(backend, base, [{ ...stored, weight: 1 }]);
-  const difference = async (name: string, modules: Modules, feeds: Readonly<Record<string, Feed>>): Promise<number> =>
-    largestDifference(await computedLogits(backend, base, modules, batch, feeds), await floats(name), mask);
+  const difference = async (from: Model, name: string, modules: Modules, feeds: Readonly<Record<string, Feed>>): Promise<number> =>
+    largestDifference(await computedLogits(backend, from, modules, batch, feeds), await floats(name), mask);
 
-  const { losses, norms, first } = await trainAsRecorded(backend, base, stored, batch, golden);
+  const { losses, norms, first } = await trainAsRecorded(backend, recordedBase, stored, batch, golden);
   const gradients: Record<string, number> = {};
   for (const name of recorded.tensors.keys()) {
     if (!name.startsWith(gradientPrefix)) continue;
@@ -166,10 +176,10 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
   if (untold !== undefined)
     throw new LowrankError("adapter-mismatch", `The reference has no gradient for "${untold.name}".`, { where: recorded.path });
   const logits = {
-    base: await difference("logits_base", modelModules(model, find), {}),
-    adapter: await difference("logits_adapter", adapted, { parameters: f32(stored.parameters) }),
-    merged: await difference("logits_merged", merged.modules(), merged.feeds),
+    base: await difference(model, "logits_base", modelModules(model, find), {}),
+    adapter: await difference(model, "logits_adapter", adapted, { parameters: f32(stored.parameters) }),
+    merged: await difference(merged.model, "logits_merged", merged.modules(), merged.feeds),
   };
   await merged.dispose();
-  return { logits, gradients, losses, norms };
+  return { logits, gradients, losses, norms, ...(model !== base.model && { rounded: half }) };
 };

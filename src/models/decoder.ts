@@ -5,6 +5,7 @@ import {
   fusedGatedMlp,
   gatedMlp,
   recomputed,
+  roundedRope,
   ropeTables,
   turn,
   type Activation,
@@ -12,6 +13,7 @@ import {
   type Rope,
   type RopeTables,
 } from "../nn/index.ts";
+import { roundTo, type Half } from "../util/index.ts";
 import { decoderHead } from "./heads/decoder-head.ts";
 import { linearParameters } from "./heads/head.ts";
 import type { LinearSpec, Model, ParameterSpec } from "./model.ts";
@@ -64,6 +66,8 @@ export interface Decoder {
   /** Soft cap of the scores; default none. */
   readonly scoreCap?: number;
   readonly embeddingScale: number;
+  /** Whether PyTorch keeps that factor in a buffer, which a cast of the module rounds; default no. */
+  readonly isScaleBuffered?: boolean;
   /** Factor on what attention and the gated block add to the residual stream. */
   readonly residualScale: number;
   /** What becomes of the head's output; default nothing. */
@@ -183,6 +187,24 @@ const forwardOf =
     return norm(lastNorm, hidden);
   };
 
+const withRoundedBuffers = (decoder: Decoder, half: Half): Decoder => {
+  const made = new Map<Rope, Rope>();
+  const roundedOf = (rope: Rope): Rope => {
+    const rounded = made.get(rope) ?? roundedRope(rope, half);
+    made.set(rope, rounded);
+    return rounded;
+  };
+  const { embeddingScale, isScaleBuffered = false } = decoder;
+  return {
+    ...decoder,
+    rope: (layer) => {
+      const rope = decoder.rope(layer);
+      return rope && roundedOf(rope);
+    },
+    embeddingScale: isScaleBuffered ? roundTo(half, Float32Array.of(embeddingScale))[0] : embeddingScale,
+  };
+};
+
 /** The model that a description means. */
 export const decoderModel = (decoder: Decoder): Model => {
   const { type, config, vocabularySize, hiddenSize, maxPositions, layers, keyValueHeads, headSize, tied } = decoder;
@@ -203,5 +225,6 @@ export const decoderModel = (decoder: Decoder): Model => {
     ...rest,
     mask: causalMask,
     forward: forwardOf(decoder),
+    withRoundedBuffers: (half) => decoderModel(withRoundedBuffers(decoder, half)),
   };
 };

@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { numbersOf } from "../../test/evaluate.ts";
+import { input, program } from "../graph/index.ts";
+import { causalMask, modulesOf, trainingAttention } from "../nn/index.ts";
+import type { HostTensor } from "../util/index.ts";
 import { modelOf } from "./family.ts";
+import type { Model } from "./model.ts";
 
 const small = {
   vocab_size: 11,
@@ -55,5 +60,41 @@ describe("configurations", () => {
   it("refuse settings by kind of layer where all layers share one rotary embedding", () => {
     const nested = { full_attention: { rope_theta: 1 }, sliding_attention: { rope_theta: 2 } };
     expect(() => modelOf({ ...small, model_type: "llama", rope_parameters: nested }, "config.json")).toThrow(/differs by kind of layer/);
+  });
+});
+
+describe("what a cast of the whole module rounds", () => {
+  /** The scalar factors of a forward pass. */
+  const factorsOf = (model: Model): number[] => {
+    const shapes = new Map(model.parameters.map(({ name, shape }) => [name, input(name, shape)]));
+    const attention = trainingAttention({
+      positions: input("positions", [1, 4], "i64"),
+      maxPositions: 4,
+      mask: causalMask(input("segments", [1, 4], "i32")),
+      block: 4,
+    });
+    const modules = modulesOf({ find: (name) => shapes.get(name) });
+    const hidden = model.forward(modules, { ids: input("ids", [1, 4], "i32"), attention, recompute: false });
+    return program({ hidden }).order.flatMap(({ op, shape, attributes }) =>
+      op.name === "constant" && shape.length === 0 ? numbersOf(attributes as HostTensor) : [],
+    );
+  };
+  const modelWith = (model_type: string, more: object): Model =>
+    modelOf({ ...small, hidden_size: 48, head_dim: 8, num_hidden_layers: 1, model_type, ...more }, "config.json");
+
+  it.each(["gemma", "gemma2", "gemma3_text"])("is the factor on embeddings in %s, where PyTorch keeps it beside the parameters", (type) => {
+    const model = modelWith(type, {});
+    expect(factorsOf(model)).toContain(Math.fround(Math.sqrt(48)));
+    expect(factorsOf(model.withRoundedBuffers!("bf16"))).toContain(6.9375);
+    expect(factorsOf(model.withRoundedBuffers!("f16"))).toContain(6.9296875);
+  });
+
+  it("is not the one of granite, which is a number of the program", () => {
+    const model = modelWith("granite", { embedding_multiplier: 6.93 });
+    expect(factorsOf(model.withRoundedBuffers!("bf16"))).toContain(Math.fround(6.93));
+  });
+
+  it("is nothing in GPT-2", () => {
+    expect(modelOf({ model_type: "gpt2", n_embd: 8, n_head: 2 }, "config.json").withRoundedBuffers).toBeUndefined();
   });
 });

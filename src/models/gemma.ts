@@ -17,6 +17,7 @@ export const gemma: Family = (config, where) => {
     activation: activations.gelu_pytorch_tanh,
     gainOffset: 1,
     embeddingScale: Math.sqrt(decoder.hiddenSize),
+    isScaleBuffered: true,
     rope: () => rope,
   });
 };

@@ -29,6 +29,7 @@ export const gemma2: Family = (config, where) => {
     activation: activationOf(read, "hidden_activation", "gelu_pytorch_tanh"),
     gainOffset: 1,
     embeddingScale: Math.sqrt(decoder.hiddenSize),
+    isScaleBuffered: true,
     rope: () => rope,
     window: windowsOf(
       read,

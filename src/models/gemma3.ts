@@ -45,6 +45,7 @@ export const gemma3: Family = (config, where) => {
     activation: activationOf(read, "hidden_activation", "gelu_pytorch_tanh"),
     gainOffset: 1,
     embeddingScale: Math.sqrt(decoder.hiddenSize),
+    isScaleBuffered: true,
     rope: (layer) => (sliding[layer] ? local : full),
     window: windowsOf(read, sliding, 4096),
     scoreScale: read.number("query_pre_attn_scalar", 256) ** -0.5,

@@ -1,6 +1,7 @@
 /** @file What a model family provides: its parameters, its linear modules, its forward pass, and what its head is for. It knows no family. */
 import type { Tensor } from "../graph/index.ts";
 import type { Attention, Mask, Modules } from "../nn/index.ts";
+import type { Half } from "../util/index.ts";
 
 /** How a parameter starts when a model is trained from scratch. */
 export type Start = { readonly normal: number } | "ones" | "zeros";
@@ -96,6 +97,11 @@ export interface Model {
   readonly mask: (segments: Tensor) => Mask;
   /** Final hidden states, normalised: (B·T, D). */
   forward(modules: Modules, options: ForwardOptions): Tensor;
+  /**
+   * The model after the numbers that PyTorch keeps beside the parameters (rotary frequencies, Gemma's factor on embeddings) were rounded
+   * to 16 bits, as casting its whole module does and loading it does not; absent where there are none.
+   */
+  withRoundedBuffers?(half: Half): Model;
 }
 
 /** Reads a configuration into a model; `where` names the file in errors. */

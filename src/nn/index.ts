@@ -8,5 +8,5 @@ export { fusedGatedMlp, gatedMlp } from "./mlp.ts";
 export { modulesOf, type Modules } from "./modules.ts";
 export { layerNorm } from "./norm.ts";
 export { recomputed } from "./recompute.ts";
-export { ropeTables, ropeWith, turn, type Rope, type RopeSettings, type RopeTables } from "./rope.ts";
+export { roundedRope, ropeTables, ropeWith, turn, type Rope, type RopeSettings, type RopeTables } from "./rope.ts";
 export { softcap } from "./softcap.ts";

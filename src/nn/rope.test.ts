@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { cast, constant, input, program, type Tensor } from "../graph/index.ts";
 import { referenceBackend } from "../runtime/index.ts";
-import { f32, i32, type HostTensor } from "../util/index.ts";
-import { ropeTables, ropeWith, turn } from "./rope.ts";
+import { f32, i32, roundTo, type HostTensor } from "../util/index.ts";
+import { roundedRope, ropeTables, ropeWith, turn } from "./rope.ts";
 
 const factors = { short_factor: [1, 1.1, 1.2, 1.3], long_factor: [1, 2, 4, 8], original_max_position_embeddings: 16 };
 const settingsOf = (scaling: Record<string, unknown> | null) => ({ theta: 10_000, scaling, dimensions: 8, maxPositions: 32 });
@@ -82,6 +82,29 @@ describe("frequencies", () => {
     { scaling: { type: "longrope", ...factors, long_factor: [1, 2] }, message: /"long_factor" must be a list of 4 numbers/ },
   ])("of $scaling are refused", ({ scaling, message }) => {
     expect(() => ropeWith(settingsOf(scaling))).toThrow(message);
+  });
+});
+
+describe("frequencies rounded to 16 bits", () => {
+  // Figures of torch.tensor(…).to(dtype).float().
+  it.each([
+    { half: "bf16" as const, rounded: [1, 0.10009765625, 0.010009765625, 0.00099945068359375] },
+    { half: "f16" as const, rounded: [1, 0.0999755859375, 0.01000213623046875, 1049 * 2 ** -20] },
+  ])("are $rounded in $half", ({ half, rounded }) => {
+    const rope = ropeWith(settingsOf(null));
+    expect([...roundedRope(rope, half).frequencies(8)]).toEqual(rounded);
+    expect([...rope.frequencies(8)]).not.toEqual(rounded);
+  });
+
+  it.each([
+    { type: "dynamic", factor: 2, boundary: 32 },
+    { type: "longrope", ...factors, boundary: 16 },
+  ])("are those that it starts with, not those of longer sequences: $type", ({ boundary, ...scaling }) => {
+    const rope = ropeWith(settingsOf(scaling));
+    const rounded = roundedRope(rope, "bf16");
+    expect(rounded.frequencies(boundary)).toEqual(roundTo("bf16", rope.frequencies(boundary)));
+    expect(rounded.frequencies(boundary)).not.toEqual(rope.frequencies(boundary));
+    expect(rounded.frequencies(boundary + 1)).toEqual(rope.frequencies(boundary + 1));
   });
 });
 

@@ -1,7 +1,7 @@
 /** @file Rotary position embedding: frequencies, the scalings that configurations name, and tables. It knows nothing about attention. */
 import { configReader } from "../formats/index.ts";
 import { concat, constant, equal, gather, max, rotary, scalar, slice, where, type Tensor } from "../graph/index.ts";
-import { f32, LowrankError } from "../util/index.ts";
+import { f32, LowrankError, roundTo, type Half } from "../util/index.ts";
 
 /** Rotary settings of a checkpoint. */
 export interface RopeSettings {
@@ -131,6 +131,22 @@ export const ropeWith = (settings: RopeSettings): Rope => {
       where: source,
     });
   return scalings[type](settings);
+};
+
+/**
+ * The embedding after its frequencies were rounded to 16 bits: those that it starts with, which PyTorch keeps in a buffer. Frequencies
+ * that longer sequences need are worked out when they come, and so are not rounded.
+ */
+export const roundedRope = (rope: Rope, half: Half): Rope => {
+  const kept = rope.frequencies(1);
+  const rounded = roundTo(half, kept);
+  return {
+    ...rope,
+    frequencies: (length) => {
+      const wanted = rope.frequencies(length);
+      return wanted.every((frequency, pair) => frequency === kept[pair]) ? rounded : wanted;
+    },
+  };
 };
 
 /** cos and sin, each (positions, D/2). */

@@ -75,3 +75,10 @@ export const narrowF16 = (source: Float32Array): Uint16Array => {
   for (let index = 0; index < source.length; index++) values[index] = toF16(source[index]);
   return values;
 };
+
+/** 16-bit floats by their dtype. */
+export type Half = "bf16" | "f16";
+
+/** The float32 values nearest to these that a 16-bit float can hold. */
+export const roundTo = (half: Half, values: Float32Array): Float32Array =>
+  half === "bf16" ? widenBf16(narrowBf16(values)) : widenF16(narrowF16(values));

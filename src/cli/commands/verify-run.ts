@@ -6,6 +6,7 @@ import { ortBackend } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { errorObject, formatError } from "../ui/errors.ts";
+import { wrap } from "../ui/width.ts";
 import { fittedTable } from "./fitted-table.ts";
 import { ortOptions } from "./open-model.ts";
 import type { VerifyOptions } from "./verify.ts";
@@ -14,6 +15,8 @@ import type { VerifyOptions } from "./verify.ts";
 export interface VerifiedCase {
   readonly directory: string;
   readonly passed: boolean;
+  /** `Verification.rounded`. */
+  readonly rounded?: Verification["rounded"];
   readonly logits: Verification["logits"];
   readonly worstGradient: { readonly name: string; readonly difference: number };
   /** The first step is 1. */
@@ -36,7 +39,7 @@ const worst = <Key>(entries: Iterable<readonly [Key, number]>): readonly [Key, n
   return others.reduce((most, entry) => (!Number.isNaN(most[1]) && isWorse(entry[1], most[1]) ? entry : most), first);
 };
 
-const judge = (directory: string, { logits, gradients, losses }: Verification, options: VerifyOptions): VerifiedCase => {
+const judge = (directory: string, { logits, gradients, losses, rounded }: Verification, options: VerifyOptions): VerifiedCase => {
   const [name, gradient] = worst(Object.entries(gradients));
   const [step, loss] = worst(losses.entries());
   const within = (difference: number, limit: number): boolean => !isWorse(difference, limit);
@@ -46,6 +49,7 @@ const judge = (directory: string, { logits, gradients, losses }: Verification, o
       Object.values(logits).every((difference) => within(difference, options.tolerance)) &&
       within(gradient, options.gradientTolerance) &&
       within(loss, options.lossTolerance),
+    ...(rounded && { rounded }),
     logits,
     worstGradient: { name, difference: gradient },
     worstLoss: { step: step + 1, difference: loss },
@@ -89,6 +93,15 @@ const table = (cases: readonly (VerifiedCase | FailedCase)[], options: VerifyOpt
   return fittedTable(columns, rows, context);
 };
 
+// What a reference was recorded with and nobody computes with otherwise is said.
+const roundings = (cases: readonly (VerifiedCase | FailedCase)[]): string[] =>
+  (["bf16", "f16"] as const).flatMap((half) => {
+    const names = cases.filter((one) => "rounded" in one && one.rounded === half).map(({ directory }) => basename(resolve(directory)));
+    return names.length === 0
+      ? []
+      : [`Recorded, and so compared, with rotary frequencies and embedding factors in ${half}, but for merged: ${names.join(", ")}.`];
+  });
+
 /** Compares each folder with its reference; what cannot be read fails as well, and the others go on. */
 export const run = async (options: VerifyOptions, context: CommandContext): Promise<object> => {
   const backend = ortBackend(ortOptions(options));
@@ -106,6 +119,7 @@ export const run = async (options: VerifyOptions, context: CommandContext): Prom
     await backend.dispose();
   }
   context.out(table(cases, options, context));
+  for (const line of roundings(cases).flatMap((text) => wrap(text, Math.min(context.columns, 120)))) context.out(line);
   for (const one of cases) if ("error" in one) context.err(formatError(one.error, { ...context, debug: false }));
   const passed = cases.every((one) => one.passed);
   if (!passed) context.exitCode = 1;

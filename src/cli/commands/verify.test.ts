@@ -61,6 +61,12 @@ describe.skipIf(!hasShared)("lowrank verify", () => {
     expect(narrow.stdout).toMatch(/^at most( +2\.0e-4){3}( +1\.0e-3){2}$/m);
   });
 
+  it("says which references have rounded frequencies", async () => {
+    const { stdout, code } = await lowrank(["verify", golden("llama-bf16.qv"), golden("llama.regex")], { columns: 200 });
+    expect(code).toBe(0);
+    expect(oneLine(stdout)).toMatch(/with rotary frequencies and embedding factors in bf16, but for merged: llama-bf16\.qv\./);
+  });
+
   it.each([
     ["--tolerance", "1e-9"],
     ["--gradient-tolerance", "1e-9"],
