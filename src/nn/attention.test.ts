@@ -1,87 +1,121 @@
 import { describe, expect, it } from "vitest";
-import { constant, gradients, input, multiply, program, total } from "../graph/index.ts";
+import { constant, gradients, input, multiply, program, total, type Tensor } from "../graph/index.ts";
 import { referenceBackend } from "../runtime/index.ts";
 import { f32, i32, random, type HostTensor } from "../util/index.ts";
 import { trainingAttention, type AttendOptions } from "./attention.ts";
-import { causalMask } from "./mask.ts";
+import { causalMask, fullMask } from "./mask.ts";
+import { bucketedBias, bucketOf, type Buckets } from "./position-bias.ts";
 
-const [B, H, K, T, D] = [2, 4, 2, 12, 3];
+const [B, H, K, T, S, D] = [2, 4, 2, 12, 7, 3];
+const buckets: Buckets = { count: 6, maxDistance: 9, bothWays: true };
 const stream = random(5);
 const normals = (count: number): number[] => Array.from({ length: count }, () => stream.normal());
-const queries = normals(B * H * T * D);
-const keys = normals(B * K * T * D);
-const values = normals(B * K * T * D);
+const numbers = { q: normals(B * H * T * D), k: normals(B * K * T * D), v: normals(B * K * T * D), table: normals(buckets.count * H) };
 const direction = normals(B * H * T * D);
-// Two documents in the second row.
+// Two documents in the second row, whose second one has two tokens on the other side of cross-attention.
 const segments = Int32Array.from({ length: B * T }, (_, index) => (index < T + 7 ? 1 : 2));
+const others = Int32Array.from({ length: B * S }, (_, index) => (index < S + 5 ? 1 : 2));
 
-const attended = async (options: AttendOptions, block: number): Promise<Record<string, readonly number[]>> => {
+type Sight = "before" | "both ways" | "across";
+interface Case {
+  readonly sees: Sight;
+  /** Whether the scores get a bias by distance. */
+  readonly biased?: boolean;
+  readonly options: AttendOptions;
+}
+
+const lengthOf = (sees: Sight): number => (sees === "across" ? S : T);
+const shapesOf = ({ sees }: Case): Record<keyof typeof numbers, number[]> => {
+  const keys = [B, K, lengthOf(sees), D];
+  return { q: [B, H, T, D], k: keys, v: keys, table: [buckets.count, H] };
+};
+const fed = (each: Case): Record<string, HostTensor> =>
+  Object.fromEntries(
+    Object.entries(shapesOf(each)).map(([name, shape]) => {
+      const size = shape.reduce((product, length) => product * length);
+      return [name, f32(numbers[name as keyof typeof numbers].slice(0, size), shape)];
+    }),
+  );
+
+const attended = async (each: Case, block: number): Promise<Record<string, readonly number[]>> => {
+  const { sees, biased = false, options } = each;
   const documents = input("segments", [B, T], "i32");
-  const attention = trainingAttention({
-    positions: documents,
-    maxPositions: T,
-    mask: causalMask(documents),
-    block,
-  });
-  const [q, k, v] = [input("q", [B, H, T, D]), input("k", [B, K, T, D]), input("v", [B, K, T, D])];
-  const y = attention.attend(0, q, k, v, options);
+  const mask = {
+    before: () => causalMask(documents),
+    "both ways": () => fullMask(documents),
+    across: () => fullMask(documents, input("others", [B, S], "i32")),
+  }[sees]();
+  const attention = trainingAttention({ positions: documents, maxPositions: T, mask, block });
+  const given = Object.fromEntries(Object.entries(shapesOf(each)).map(([name, shape]) => [name, input(name, shape)]));
+  const { q, k, v, table } = given as Record<keyof typeof numbers, Tensor>;
+  const y = attention.attend(0, q, k, v, biased ? { ...options, positionBias: bucketedBias(table, buckets) } : options);
   const loss = total(multiply(y, constant(f32(direction, [B, H, T, D]))));
-  const [dq, dk, dv] = gradients(loss, [q, k, v]);
-  const executable = await referenceBackend().compile(program({ y, loss, dq, dk, dv }));
-  const result = await executable.run({
-    segments: i32(segments, [B, T]),
-    q: f32(queries, [B, H, T, D]),
-    k: f32(keys, [B, K, T, D]),
-    v: f32(values, [B, K, T, D]),
-  });
+  const [dq, dk, dv, dtable] = gradients(loss, [q, k, v, table]);
+  const graph = program({ y, loss, dq, dk, dv, dtable });
+  const executable = await referenceBackend().compile(graph);
+  const feeds = { ...fed(each), segments: i32(segments, [B, T]), others: i32(others, [B, S]) };
+  const result = await executable.run(Object.fromEntries(Object.entries(feeds).filter(([name]) => graph.inputs.has(name))));
   return Object.fromEntries(
     Object.entries(result as Record<string, HostTensor>).map(([name, { data }]) => [name, Array.from(data, Number)]),
   );
 };
 
-// The definition, query by query: what j of i − window < j ≤ i in the same document contributes.
-const defined = ({ scale, window = Infinity, cap }: AttendOptions): number[] =>
+// The definition, query by query: what each key j that query i sees contributes.
+const defined = ({ sees, biased = false, options: { scale, window = Infinity, cap } }: Case): number[] =>
   Array.from({ length: B * H * T }, (_, index) => {
     const [b, h, i] = [Math.floor(index / (H * T)), Math.floor(index / T) % H, index % T];
-    const rowOf = (j: number): number => ((b * K + Math.floor((h * K) / H)) * T + j) * D;
-    const seen = Array.from({ length: i + 1 }, (__, j) => j).filter((j) => i - j < window && segments[b * T + j] === segments[b * T + i]);
+    const length = lengthOf(sees);
+    const rowOf = (j: number): number => ((b * K + Math.floor((h * K) / H)) * length + j) * D;
+    const documentOf = (j: number): number => (sees === "across" ? others[b * S + j] : segments[b * T + j]);
+    const seen = Array.from({ length }, (__, j) => j).filter(
+      (j) => documentOf(j) === segments[b * T + i] && (sees !== "before" || (j <= i && i - j < window)),
+    );
     const weights = seen.map((j) => {
-      const score = scale * Array.from({ length: D }, (__, d) => queries[index * D + d] * keys[rowOf(j) + d]).reduce((a, c) => a + c);
-      return Math.exp(cap === undefined ? score : cap * Math.tanh(score / cap));
+      const products = Array.from({ length: D }, (__, d) => numbers.q[index * D + d] * numbers.k[rowOf(j) + d]);
+      const score = scale * products.reduce((a, c) => a + c);
+      const bias = biased ? numbers.table[bucketOf(j - i, buckets) * H + h] : 0;
+      return Math.exp(bias + (cap === undefined ? score : cap * Math.tanh(score / cap)));
     });
     const sum = weights.reduce((a, c) => a + c);
-    return Array.from({ length: D }, (__, d) => seen.reduce((y, j, at) => y + (weights[at] / sum) * values[rowOf(j) + d], 0));
+    return Array.from({ length: D }, (__, d) => seen.reduce((y, j, at) => y + (weights[at] / sum) * numbers.v[rowOf(j) + d], 0));
   }).flat();
 
-const cases: AttendOptions[] = [{ scale: 0.5 }, { scale: 0.5, window: 3 }, { scale: 1.5, cap: 0.8 }, { scale: 1.5, window: 5, cap: 2 }];
+const cases: Case[] = [
+  { sees: "before", options: { scale: 0.5 } },
+  { sees: "before", options: { scale: 0.5, window: 3 } },
+  { sees: "before", options: { scale: 1.5, cap: 0.8 } },
+  { sees: "before", options: { scale: 1.5, window: 5, cap: 2 } },
+  { sees: "before", biased: true, options: { scale: 1 } },
+  { sees: "both ways", options: { scale: 0.5 } },
+  { sees: "both ways", biased: true, options: { scale: 1, cap: 1.5 } },
+  { sees: "across", options: { scale: 1 } },
+];
 
-describe.each(cases)("attention with %j", (options) => {
+describe.each(cases)("attention with %j", (each) => {
   it.each([12, 5, 1])("equals its definition in blocks of %i", async (block) => {
-    const { y } = await attended(options, block);
-    defined(options).forEach((value, index) => expect(y[index]).toBeCloseTo(value, 5));
+    const { y } = await attended(each, block);
+    defined(each).forEach((value, index) => expect(y[index]).toBeCloseTo(value, 5));
   });
 
   it("has the same gradients in blocks as in one", async () => {
-    const whole = await attended(options, T);
-    const blocks = await attended(options, 5);
-    for (const name of ["dq", "dk", "dv"]) whole[name].forEach((value, index) => expect(blocks[name][index]).toBeCloseTo(value, 5));
+    const whole = await attended(each, T);
+    const blocks = await attended(each, 5);
+    for (const name of ["dq", "dk", "dv", "dtable"])
+      whole[name].forEach((value, index) => expect(blocks[name][index]).toBeCloseTo(value, 5));
   });
 
   it("has gradients that agree with differences", async () => {
-    const { dq, dk } = await attended(options, T);
-    for (const [numbers, gradient] of [
-      [queries, dq],
-      [keys, dk],
-    ] as const)
-      for (const index of [0, 20, 40]) {
-        const original = numbers[index];
+    const gradient = await attended(each, T);
+    for (const name of ["q", "k", "table"] as const)
+      for (const index of [0, 11, 20]) {
+        const original = numbers[name][index];
         const at = async (step: number): Promise<number> => {
-          numbers[index] = original + step;
-          return (await attended(options, T))["loss"][0];
+          numbers[name][index] = original + step;
+          return (await attended(each, T))["loss"][0];
         };
         const difference = ((await at(1e-2)) - (await at(-1e-2))) / 2e-2;
-        numbers[index] = original;
-        expect(difference).toBeCloseTo(gradient[index], 2);
+        numbers[name][index] = original;
+        expect(difference).toBeCloseTo(gradient[`d${name}`][index], 2);
       }
   });
 });

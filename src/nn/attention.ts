@@ -1,6 +1,20 @@
 /** @file Attention of grouped queries, in training and with a cache: the contract that models call, and its two forms. It knows nothing about projections. */
-import { add, concat, matmul, multiply, reshape, slice, softmax, subtract, sum, withGradient, type Tensor } from "../graph/index.ts";
+import {
+  add,
+  concat,
+  constant,
+  matmul,
+  multiply,
+  reshape,
+  slice,
+  softmax,
+  subtract,
+  sum,
+  withGradient,
+  type Tensor,
+} from "../graph/index.ts";
 import type { Mask } from "./mask.ts";
+import type { PositionBias } from "./position-bias.ts";
 import { softcap, softcapSlope } from "./softcap.ts";
 
 export interface AttendOptions {
@@ -10,6 +24,8 @@ export interface AttendOptions {
   readonly window?: number;
   /** The scaled scores are squeezed into ±cap; default not. */
   readonly cap?: number;
+  /** What is added to the scores by how far apart query and key are; default nothing. */
+  readonly positionBias?: PositionBias;
 }
 
 /** How the layers of one program attend; made once for a program and handed to the model's forward pass. */
@@ -18,15 +34,15 @@ export interface Attention {
   readonly positions: Tensor;
   /** Positions lie below this. */
   readonly maxPositions: number;
-  /** softmax(q·kᵀ + mask)·v; q (B, H, T, D), k and v (B, K, T, D) with H a multiple of K; result (B, H, T, D). */
+  /** softmax(q·kᵀ + mask)·v; q (B, H, T, D), k and v (B, K, S, D) with H a multiple of K, S = T but in cross-attention; result (B, H, T, D). */
   attend(layer: number, q: Tensor, k: Tensor, v: Tensor, options: AttendOptions): Tensor;
 }
 
 const keyAxis = 3;
 
 // One block of queries against all keys that it may see; the softmax is kept for the backward pass.
-const attendBlock = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor, { scale, cap }: AttendOptions): Tensor => {
-  const [B, K, rows, D] = q.shape; // q (B, K, G·T, D), k and v (B, K, S, D), bias (B, 1, T, S)
+const attendBlock = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor, { scale, cap, positionBias }: AttendOptions): Tensor => {
+  const [B, K, rows, D] = q.shape; // q (B, K, G·T, D), k and v (B, K, S, D), bias (B, 1, T, S) or (B, H, T, S)
   const [, , T, S] = bias.shape;
   const G = rows / T;
   const raw = matmul(q, k, { transposeB: true, alpha: scale }); // (B, K, G·T, S)
@@ -34,7 +50,8 @@ const attendBlock = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor, { scale, cap
   const p = reshape(softmax(add(reshape(scores, [B, K * G, T, S]), bias)), [B, K, rows, S]);
   const o = matmul(p, v); // (B, K, G·T, D)
   // dS = P∘(dP − rowsum(dO∘O)) [Dao et al. 2022, eq. 4]: the row sums come from O, not from the larger P.
-  return withGradient(o, [q, k, v], cap === undefined ? [p, o] : [p, o, scores], (dy, [query, key, value], [weights, output, capped]) => {
+  const sources = positionBias === undefined ? [q, k, v] : [q, k, v, bias];
+  return withGradient(o, sources, cap === undefined ? [p, o] : [p, o, scores], (dy, [query, key, value], [weights, output, capped]) => {
     const inner = sum(multiply(dy, output), [keyAxis]); // (B, K, G·T, 1)
     const uncapped = multiply(weights, subtract(matmul(dy, value, { transposeB: true }), inner)); // (B, K, G·T, S)
     const ds = cap === undefined ? uncapped : multiply(uncapped, softcapSlope(capped, cap));
@@ -42,6 +59,7 @@ const attendBlock = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor, { scale, cap
       reshape(matmul(ds, key, { alpha: scale }), [B, K, rows, D]),
       matmul(ds, query, { transposeA: true, alpha: scale }),
       matmul(weights, dy, { transposeA: true }),
+      ...(positionBias === undefined ? [] : [reshape(uncapped, bias.shape)]),
     ];
   });
 };
@@ -55,15 +73,32 @@ export interface TrainingAttentionOptions {
   readonly block: number;
 }
 
+/** The positions `start … end − 1` of a row: (1, end − start) int64. Within a document they are as far apart as its own. */
+const places = (start: number, end: number): Tensor =>
+  constant({
+    dtype: "i64",
+    shape: [1, end - start],
+    data: BigInt64Array.from({ length: end - start }, (_, index) => BigInt(start + index)),
+  });
+
+/** What is added to scores, mask and position bias together, made once for all layers that need the same. */
+const sharedBiases = () => {
+  const made = new Map<PositionBias | undefined, Map<string, Tensor>>();
+  const once = (kind: PositionBias | undefined, key: string, make: () => Tensor): Tensor => {
+    const ofKind = made.get(kind) ?? new Map<string, Tensor>();
+    const bias = ofKind.get(key) ?? make();
+    made.set(kind, ofKind.set(key, bias));
+    return bias;
+  };
+  return (key: string, mask: () => Tensor, positionBias: PositionBias | undefined, apart: (bias: PositionBias) => Tensor): Tensor => {
+    const plain = once(undefined, key, mask);
+    return positionBias === undefined ? plain : once(positionBias, key, () => add(plain, apart(positionBias)));
+  };
+};
+
 /** Attention over whole sequences, in blocks of queries. */
 export const trainingAttention = ({ positions, maxPositions, mask, block }: TrainingAttentionOptions): Attention => {
-  const biases = new Map<string, Tensor>();
-  const biasOf = (start: number, end: number, window: number): Tensor => {
-    const key = `${start} ${window}`;
-    const tensor = biases.get(key) ?? mask.bias(start, end, window);
-    biases.set(key, tensor);
-    return tensor;
-  };
+  const biasOf = sharedBiases();
   return {
     positions,
     maxPositions,
@@ -78,7 +113,13 @@ export const trainingAttention = ({ positions, maxPositions, mask, block }: Trai
         const end = Math.min(start + block, T);
         const [first, last] = mask.keys(start, end, window);
         const rows = reshape(slice(grouped, 2, start, end), [B, K, G * (end - start), D]);
-        const o = attendBlock(rows, slice(k, 2, first, last), slice(v, 2, first, last), biasOf(start, end, window), options);
+        const bias = biasOf(
+          `${start} ${window}`,
+          () => mask.bias(start, end, window),
+          options.positionBias,
+          (positionBias) => positionBias(places(start, end), places(first, last), Math.max(end, last)),
+        );
+        const o = attendBlock(rows, slice(k, 2, first, last), slice(v, 2, first, last), bias, options);
         outputs.push(reshape(o, [B, H, end - start, D]));
       }
       return concat(outputs, 2); // (B, H, T, D)
@@ -99,22 +140,31 @@ export interface CachedAttentionOptions {
 }
 
 /** Attention with a key/value cache that is read where it lies: it is not copied, only the new rows leave the program. */
-export const cachedAttention = ({ positions, maxPositions, bias, past, present }: CachedAttentionOptions): Attention => ({
-  positions,
-  maxPositions,
-  attend: (layer, q, k, v, { scale, window = Infinity, cap }) => {
-    present(layer, k, v);
-    const [B, H, T, D] = q.shape;
-    const K = k.shape[1];
-    const rows = reshape(q, [B, K, (H / K) * T, D]);
-    const cached = past(layer);
-    const score = (keys: Tensor): Tensor => matmul(rows, keys, { transposeB: true, alpha: scale }); // (B, K, G·T, S)
-    const raw = cached === undefined ? score(k) : concat([score(cached.key), score(k)], keyAxis);
-    const S = raw.shape[keyAxis];
-    const scores = reshape(cap === undefined ? raw : softcap(raw, cap), [B, H, T, S]);
-    const p = reshape(softmax(add(scores, bias(window))), [B, K, (H / K) * T, S]);
-    const now = matmul(slice(p, keyAxis, S - T, S), v); // (B, K, G·T, D)
-    const o = cached === undefined ? now : add(matmul(slice(p, keyAxis, 0, S - T), cached.value), now);
-    return reshape(o, [B, H, T, D]);
-  },
-});
+export const cachedAttention = ({ positions, maxPositions, bias, past, present }: CachedAttentionOptions): Attention => {
+  const biasOf = sharedBiases();
+  return {
+    positions,
+    maxPositions,
+    attend: (layer, q, k, v, { scale, window = Infinity, cap, positionBias }) => {
+      present(layer, k, v);
+      const [B, H, T, D] = q.shape;
+      const K = k.shape[1];
+      const rows = reshape(q, [B, K, (H / K) * T, D]);
+      const cached = past(layer);
+      const score = (keys: Tensor): Tensor => matmul(rows, keys, { transposeB: true, alpha: scale }); // (B, K, G·T, S)
+      const raw = cached === undefined ? score(k) : concat([score(cached.key), score(k)], keyAxis);
+      const S = raw.shape[keyAxis];
+      const scores = reshape(cap === undefined ? raw : softcap(raw, cap), [B, H, T, S]);
+      const added = biasOf(
+        `${window}`,
+        () => bias(window),
+        positionBias,
+        (apart) => apart(positions, cached === undefined ? positions : concat([places(0, S - T), positions], 1), S),
+      );
+      const p = reshape(softmax(add(scores, added)), [B, K, (H / K) * T, S]);
+      const now = matmul(slice(p, keyAxis, S - T, S), v); // (B, K, G·T, D)
+      const o = cached === undefined ? now : add(matmul(slice(p, keyAxis, 0, S - T), cached.value), now);
+      return reshape(o, [B, H, T, D]);
+    },
+  };
+};

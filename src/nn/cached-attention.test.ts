@@ -1,10 +1,11 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { evaluate, largestError, numbersOf } from "../../test/evaluate.ts";
-import { input, type Tensor } from "../graph/index.ts";
+import { constant, input, type Tensor } from "../graph/index.ts";
 import { f32, i32, random, type HostTensor } from "../util/index.ts";
 import { cachedAttention, trainingAttention, type AttendOptions } from "./attention.ts";
 import { causalMask } from "./mask.ts";
+import { bucketedBias, type Buckets } from "./position-bias.ts";
 
 interface Sizes {
   /** Query heads per key head, key heads, head size. */
@@ -53,7 +54,7 @@ const cached = async (
   const { window = Infinity } = options;
   const stored: Record<string, Tensor> = {};
   const attention = cachedAttention({
-    positions: input("unused", [1, T], "i64"),
+    positions: constant({ dtype: "i64", shape: [1, T], data: BigInt64Array.from({ length: T }, (_, index) => BigInt(P + index)) }),
     maxPositions: capacity + T,
     bias: (asked) => {
       expect(asked).toBe(window);
@@ -89,8 +90,17 @@ const compare = async (sizes: Sizes, options: AttendOptions): Promise<number> =>
   return largestError(numbersOf(o), numbersOf(part(await whole(q, k, v, options), P, P + T)));
 };
 
+const buckets: Buckets = { count: 4, maxDistance: 5, bothWays: false };
+
+/** With a bias by distance, which does not depend on where keys lie in the cache. */
+const biased = ({ G, K, seed }: Sizes): AttendOptions => {
+  const generator = random(seed, 1);
+  const table = Float32Array.from({ length: buckets.count * G * K }, () => generator.normal());
+  return { scale: 1, positionBias: bucketedBias(constant(f32(table, [buckets.count, G * K])), buckets) };
+};
+
 describe("attention over a cache equals attention over the whole", () => {
-  const sizes = { G: 2, K: 3, D: 4, seed: 1 };
+  const sizes: Sizes = { G: 2, K: 3, D: 4, seed: 1, P: 0, T: 0, room: 0 };
   it.each([
     { about: "with nothing cached", P: 0, T: 5, room: 0 },
     { about: "with an empty cache", P: 0, T: 5, room: 4 },
@@ -99,6 +109,7 @@ describe("attention over a cache equals attention over the whole", () => {
     { about: "for one token", P: 7, T: 1, room: 1 },
   ])("$about", async ({ P, T, room }) => {
     expect(await compare({ ...sizes, P, T, room }, { scale: 0.5 })).toBeLessThan(1e-6);
+    expect(await compare({ ...sizes, P, T, room }, biased(sizes))).toBeLessThan(1e-6);
   });
 
   it("for any sizes, windows and caps", async () => {

@@ -7,6 +7,7 @@ export { causalMask, fullMask, type Mask } from "./mask.ts";
 export { fusedGatedMlp, gatedMlp } from "./mlp.ts";
 export { modulesOf, type Modules } from "./modules.ts";
 export { layerNorm } from "./norm.ts";
+export { bucketedBias, type PositionBias } from "./position-bias.ts";
 export { recomputed } from "./recompute.ts";
 export { roundedRope, ropeTables, ropeWith, turn, type Rope, type RopeSettings, type RopeTables } from "./rope.ts";
 export { softcap } from "./softcap.ts";

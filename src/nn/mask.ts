@@ -14,12 +14,10 @@ const masked = -1e30;
 
 const hidden = (seen: Tensor): Tensor => where(seen, scalar(0), scalar(masked));
 
-// Whether queries and keys are of one document: (B, 1, rows, columns).
-const sameDocument = (segments: Tensor, [start, end]: readonly [number, number], [first, last]: readonly [number, number]): Tensor => {
-  const [B] = segments.shape;
-  const queries = reshape(slice(segments, 1, start, end), [B, 1, end - start, 1]);
-  const keys = reshape(slice(segments, 1, first, last), [B, 1, 1, last - first]);
-  return equal(queries, keys);
+// Whether queries and keys, each of a part of their rows, are of one document: (B, 1, rows, columns).
+const sameDocument = (queries: Tensor, keys: Tensor): Tensor => {
+  const [[B, rows], [, columns]] = [queries.shape, keys.shape];
+  return equal(reshape(queries, [B, 1, rows, 1]), reshape(keys, [B, 1, 1, columns]));
 };
 
 /** Each token sees itself and those before it in its document, at most `window` in all; segments (B, T) int32 numbers the documents of a row. */
@@ -35,17 +33,14 @@ export const causalMask = (segments: Tensor): Mask => {
         const distance = start + Math.floor(index / columns) - (first + (index % columns));
         return Number(distance >= 0 && distance < window);
       });
-      const documents = sameDocument(segments, [start, end], [first, end]);
+      const documents = sameDocument(slice(segments, 1, start, end), slice(segments, 1, first, end));
       return hidden(and(documents, constant({ dtype: "bool", shape: [1, 1, rows, columns], data: seen })));
     },
   };
 };
 
-/** Each token sees all tokens of its document, before and behind it. */
-export const fullMask = (segments: Tensor): Mask => {
-  const [, T] = segments.shape;
-  return {
-    keys: () => [0, T],
-    bias: (start, end) => hidden(sameDocument(segments, [start, end], [0, T])),
-  };
-};
+/** Each token sees all tokens of its document: before and behind it, or those of other rows, whose segments are `seen` (B, S) int32. */
+export const fullMask = (segments: Tensor, seen: Tensor = segments): Mask => ({
+  keys: () => [0, seen.shape[1]],
+  bias: (start, end) => hidden(sameDocument(slice(segments, 1, start, end), seen)),
+});
