@@ -2,8 +2,9 @@
 import { hashText, LowrankError, permutation, random } from "../util/index.ts";
 import type { BatchPlan } from "./batch.ts";
 import { bucketBatches, bucketLengths } from "./bucket.ts";
-import { rowCollation, type Collation } from "./collation.ts";
+import type { Collation } from "./collation.ts";
 import type { Example } from "./example.ts";
+import { rowKind } from "./kinds/rows.ts";
 import { packRows } from "./pack.ts";
 
 export interface EpochOptions<E = Example> {
@@ -26,7 +27,7 @@ const stream = hashText("data-order");
 const shuffled = <T>(items: readonly T[], seed: number, epoch: number, use: number): T[] =>
   Array.from(permutation(items.length, random(seed, stream, epoch, use)), (index) => items[index]);
 
-type Lengths<E> = Pick<Collation<E, unknown>, "lengthOf" | "whereOf" | "packs">;
+type Lengths<E> = Pick<Collation<E>, "lengthOf" | "whereOf" | "packs">;
 
 const check = <E>({ lengthOf, whereOf, packs }: Lengths<E>, { examples, batchSize, maxLength, pack = false }: EpochOptions<E>): void => {
   if (!Number.isInteger(batchSize) || batchSize < 1)
@@ -86,4 +87,4 @@ export const planBatches = <E>(collation: Lengths<E>, options: EpochOptions<E>):
  * const plans = planEpoch({ examples, batchSize: 8, maxLength: 512, pack: true, seed: 0, epoch: 0 });
  * const batch = materialise(plans[12]);
  */
-export const planEpoch = (options: EpochOptions): BatchPlan[] => planBatches(rowCollation, options);
+export const planEpoch = (options: EpochOptions): BatchPlan[] => planBatches(rowKind, options);

@@ -1,11 +1,10 @@
-/** @file How examples of a kind become batches: one record for each kind. It knows nothing about how examples are chosen. */
-import { materialise, type Batch, type BatchPlan } from "./batch.ts";
-import type { Example } from "./example.ts";
+/** @file How examples become batches. It knows nothing about how examples are chosen, nor about any kind of them. */
+import type { BatchPlan } from "./batch.ts";
 
-export interface Collation<E, B> {
+export interface Collation<E = unknown, B = unknown> {
   /** Tokens of the longest row that an example takes. */
   lengthOf(example: E): number;
-  /** Tokens of all its rows. */
+  /** Tokens of what is learnt of it, and what they are predicted from. */
   tokensOf(example: E): number;
   /** The row of the file it comes from. */
   whereOf(example: E): string;
@@ -16,13 +15,3 @@ export interface Collation<E, B> {
   /** The arrays of a batch. Examples that the plan lacks are empty rows. */
   collate(plan: BatchPlan<E>): B;
 }
-
-/** One example a row, or several where they are packed. */
-export const rowCollation: Collation<Example, Batch> = {
-  lengthOf: ({ ids }) => ids.length,
-  tokensOf: ({ ids }) => ids.length,
-  whereOf: ({ where }) => where,
-  contentOf: ({ ids, supervised }) => [`${ids.length} `, ids, supervised],
-  packs: true,
-  collate: materialise,
-};

@@ -1,8 +1,8 @@
 /** @file A conversation as one text with the character ranges that the assistant wrote. It knows nothing about tokens. */
 import { isObject, type ChatTemplate, type Rendering, type RenderOptions } from "../formats/index.ts";
 import { LowrankError } from "../util/index.ts";
-import type { Conversation } from "./formats/parsed.ts";
-import type { LossMode, Span } from "./mask.ts";
+import type { Conversation, LossMode } from "./formats/parsed.ts";
+import type { Span } from "./mask.ts";
 
 export interface ConversationText {
   readonly text: string;

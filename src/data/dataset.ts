@@ -1,13 +1,14 @@
-/** @file A data file as training examples, with a report on what became of its rows. It knows nothing about batches. */
+/** @file A data file as training examples, with a report on what became of its rows. It knows nothing about batches, nor about any kind of example. */
 import { chatTemplate, plainChatTemplate, type Tokenizer } from "../formats/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { conversationText, type Templating } from "./conversation.ts";
 import { truncate, type Example } from "./example.ts";
-import { dataFormats, detectFormat, withFields, type FieldNames, type FormatName } from "./format.ts";
-import type { DataFormat, Parsed, Segment } from "./formats/parsed.ts";
-import { maskSegments, maskText, type LossMode, type Masked } from "./mask.ts";
-import { count, makeReport, newTally, type DatasetReport, type Tally } from "./report.ts";
-import type { Row } from "./row.ts";
+import { detectFormat, formatNamed, withFields, type FieldNames } from "./format.ts";
+import type { DataFormat, LossMode, Parsed, Segment } from "./formats/parsed.ts";
+import type { ExampleKind } from "./kinds/kind.ts";
+import { rowKind } from "./kinds/rows.ts";
+import { maskSegments, maskText } from "./mask.ts";
+import { addNotes, makeReport, newNotes, newTally, type DatasetReport, type RowNotes } from "./report.ts";
 import { readRows } from "./source.ts";
 
 export interface Dataset<E = Example> {
@@ -22,7 +23,7 @@ export interface DatasetOptions {
   /** Longest example in tokens; what is longer loses its end. */
   readonly maxLength: number;
   /** Default: told from the first row. */
-  readonly format?: FormatName;
+  readonly format?: string;
   /** Columns that take the place of a format's fields, for example `{ prompt: "question", completion: "answer" }`. */
   readonly fields?: FieldNames;
   /** Default: completions and assistant turns only, or everything where the format has neither. */
@@ -36,39 +37,40 @@ const fixedDate = new Date(2024, 6, 26);
 
 interface Encoder {
   readonly tokenizer: Tokenizer;
+  readonly maxLength: number;
   readonly loss: LossMode;
   readonly templating: () => Templating;
-  readonly tally: Tally;
 }
 
 const touches = (segments: readonly Segment[]): boolean =>
   segments.some(({ text }, index) => index > 0 && /\S$/.test(segments[index - 1].text) && /^\S/.test(text));
 
-/** The ids of a parsed row, or why it has none. */
-const encode = (parsed: Parsed, { tokenizer, loss, templating, tally }: Encoder): Masked | string => {
-  if ("segments" in parsed) {
-    if (parsed.segments.every(({ text, supervised }) => !supervised || text.trim() === "")) return "empty text or completion";
-    if (touches(parsed.segments)) tally.touching++;
-    return maskSegments(tokenizer, parsed.segments, loss);
-  }
-  const { text, spans, leftOut } = conversationText(parsed, templating(), loss);
-  for (const kind of leftOut) count(tally.leftOut, kind);
-  return maskText(tokenizer, text, spans, loss);
-};
+const isLearnable = ({ supervised }: Pick<Example, "supervised">): boolean => supervised.includes(1);
 
-const isLearnable = ({ supervised }: Pick<Masked, "supervised">): boolean => supervised.includes(1);
-
-/** One row as an example, or why it became none. */
-const exampleOf = (row: Row, format: DataFormat, maxLength: number, encoder: Encoder): Example | string => {
-  const masked = encode(format.read(row), encoder);
-  if (typeof masked === "string") return masked;
-  const { ids, supervised, straddles } = masked;
-  if (!isLearnable(masked)) return "nothing supervised";
-  const example = truncate({ ids, supervised, where: row.where }, maxLength);
+/** A text or conversation of a row as an example, or why it became none; what is noticed on the way is noted. */
+const exampleOf = (
+  parsed: Parsed,
+  where: string,
+  notes: RowNotes,
+  { tokenizer, maxLength, loss, templating }: Encoder,
+): Example | string => {
+  const masked = () => {
+    if ("segments" in parsed) {
+      if (touches(parsed.segments)) notes.touching = true;
+      return maskSegments(tokenizer, parsed.segments, loss);
+    }
+    const { text, spans, leftOut } = conversationText(parsed, templating(), loss);
+    for (const kind of leftOut) notes.leftOut.add(kind);
+    return maskText(tokenizer, text, spans, loss);
+  };
+  if ("segments" in parsed && parsed.segments.every(({ text, supervised }) => !supervised || text.trim() === ""))
+    return "empty text or completion";
+  const { ids, supervised, straddles } = masked();
+  if (!isLearnable({ supervised })) return "nothing supervised";
+  const example = truncate({ ids, supervised, where }, maxLength);
   if (!isLearnable(example)) return `nothing supervised in the first ${maxLength} tokens`;
-  if (straddles) encoder.tally.straddling++;
-  if (example.ids.length < ids.length) encoder.tally.truncated++;
-  encoder.tally.cutTokens += ids.length - example.ids.length;
+  if (straddles) notes.straddling = true;
+  notes.cutTokens += ids.length - example.ids.length;
   return example;
 };
 
@@ -96,41 +98,57 @@ const templateOf = ({ template, tokenizer }: DatasetOptions): readonly [DatasetR
   return tokenizer.chatTemplate === undefined ? ["plain", plainChatTemplate] : ["model", tokenizer.chatTemplate];
 };
 
+/** The loss that is asked for, where the format can give it; default completions, or everything where there are none. */
+const lossOf = ({ path, loss }: DatasetOptions, name: string, { learns }: DataFormat<unknown>): LossMode => {
+  if (loss === undefined || learns.includes(loss)) return loss ?? learns[0];
+  if (loss === "completion")
+    throw new LowrankError("invalid-data", `The format ${name} has no completion, so nothing would be supervised.`, {
+      where: path,
+      fix: "Take the loss over all tokens, or split the texts into prompt and completion.",
+    });
+  throw new LowrankError("invalid-data", `The format ${name} is about completions, so the loss cannot be taken over all tokens.`, {
+    where: path,
+    fix: "Take the loss over completions.",
+  });
+};
+
 /**
- * Reads a data file into examples of at most `maxLength` tokens. Rows that are wrong are an error that names them; rows that teach nothing
- * are dropped and counted; data in which nothing is supervised is refused.
- * @example
- * const { examples, report } = await loadDataset({ path: "train.jsonl", tokenizer, maxLength: 512 });
- * console.log(report.examples, report.supervisedShare, report.warnings);
+ * Reads a data file into examples of a kind, none with a row of more than `maxLength` tokens. Rows that are wrong are an error that names
+ * them; rows that teach nothing are dropped and counted; data in which nothing is supervised is refused.
+ * @example const { examples, report } = await loadExamples(pairKind, { path: "pairs.jsonl", tokenizer, maxLength: 512 });
  */
-export const loadDataset = async (options: DatasetOptions): Promise<Dataset> => {
+export const loadExamples = async <E, P, D>(kind: ExampleKind<E, unknown, P, D>, options: DatasetOptions): Promise<Dataset<E>> => {
   const { path, tokenizer, maxLength, fields = {} } = options;
   const tally = newTally();
-  const examples: Example[] = [];
+  const drafts: D[] = [];
   const [templateName, source] = templateOf(options);
   let templating: Templating | undefined;
   const prepareTemplate = (): Templating =>
     (templating ??= { template: chatTemplate(source), options: { specialTokens: tokenizer.specialTokens, date: fixedDate } });
   let name = options.format;
-  let loss = options.loss;
+  let loss: LossMode | undefined;
   for await (const raw of readRows(path)) {
-    const row = withFields(raw, fields);
-    name ??= detectFormat(row, fields);
-    const format = dataFormats[name];
-    loss ??= format.hasCompletion ? "completion" : "all";
-    if (loss === "completion" && !format.hasCompletion)
-      throw new LowrankError("invalid-data", `The format ${name} has no completion, so nothing would be supervised.`, {
-        where: path,
-        fix: "Take the loss over all tokens, or split the texts into prompt and completion.",
-      });
-    tally.rows++;
-    const encoder = { tokenizer, loss, templating: prepareTemplate, tally };
-    const example = placed(row.where, () => exampleOf(row, format, maxLength, encoder));
-    if (typeof example === "string") count(tally.dropped, example);
-    else examples.push(example);
+    const row = withFields(raw, fields, kind.formats);
+    name ??= detectFormat(row, kind.formats, fields);
+    const format = formatNamed(name, kind.formats);
+    loss ??= lossOf(options, name, format);
+    const encoder = { tokenizer, maxLength, loss, templating: prepareTemplate };
+    const notes = newNotes();
+    const read = placed(row.where, () => kind.read(format.read(row), (parsed) => exampleOf(parsed, row.where, notes, encoder)));
+    addNotes(tally, notes, typeof read === "string" ? read : undefined);
+    if (typeof read !== "string") drafts.push(...read);
   }
+  const examples = kind.complete(drafts, maxLength);
   const template = templating === undefined ? undefined : templateName;
-  const report = makeReport({ path, format: name!, loss: loss!, template }, examples, tally, tokenizer);
+  const report = makeReport({ path, format: name!, loss: loss!, template }, kind, examples, tally, tokenizer);
   if (examples.length === 0) throw refuseEmpty(report);
   return { examples, report };
 };
+
+/**
+ * Reads a data file into examples of one row each, for next-token prediction, as `loadExamples` does.
+ * @example
+ * const { examples, report } = await loadDataset({ path: "train.jsonl", tokenizer, maxLength: 512 });
+ * console.log(report.examples, report.supervisedShare, report.warnings);
+ */
+export const loadDataset = (options: DatasetOptions): Promise<Dataset> => loadExamples(rowKind, options);

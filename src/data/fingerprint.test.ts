@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { rowCollation } from "./collation.ts";
 import type { Example } from "./example.ts";
 import { fingerprint as fingerprintOf } from "./fingerprint.ts";
+import { rowKind } from "./kinds/rows.ts";
 
 const example = (ids: readonly number[], supervised: readonly number[]): Example => ({
   ids: Int32Array.from(ids),
   supervised: Uint8Array.from(supervised),
   where: "tiny.jsonl:1",
 });
-const fingerprint = (examples: readonly Example[]): string => fingerprintOf(rowCollation, examples);
+const fingerprint = (examples: readonly Example[]): string => fingerprintOf(rowKind, examples);
 const a = example([1, 2, 3], [0, 1, 1]);
 const b = example([4, 5], [0, 1]);
 

@@ -3,10 +3,7 @@ import { createHash } from "node:crypto";
 import type { Collation } from "./collation.ts";
 
 /** The number of examples and tokens, and a digest of what is learnt of them, in order. */
-export const fingerprint = <E>(
-  { tokensOf, contentOf }: Pick<Collation<E, unknown>, "tokensOf" | "contentOf">,
-  examples: readonly E[],
-): string => {
+export const fingerprint = <E>({ tokensOf, contentOf }: Pick<Collation<E>, "tokensOf" | "contentOf">, examples: readonly E[]): string => {
   const hash = createHash("sha256");
   let tokens = 0;
   for (const example of examples) {

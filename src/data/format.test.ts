@@ -1,9 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { dataFormats, detectFormat, withFields, type FormatName } from "./format.ts";
+import { detectFormat as detectIn, withFields as withFieldsIn, type FieldNames } from "./format.ts";
+import { rowFormats } from "./kinds/rows.ts";
+import type { Row } from "./row.ts";
 
 const where = "d.jsonl:7";
 const row = (value: Record<string, unknown>): { value: Record<string, unknown>; where: string } => ({ value, where });
-const read = (name: FormatName, value: Record<string, unknown>): unknown => dataFormats[name].read(row(value));
+const detectFormat = (given: Row, fields?: FieldNames): string => detectIn(given, rowFormats, fields);
+const withFields = (given: Row, fields: FieldNames): Row => withFieldsIn(given, fields, rowFormats);
+const read = (name: keyof typeof rowFormats, value: Record<string, unknown>): unknown => rowFormats[name].read(row(value));
 const user = { role: "user", content: "Hi" };
 const assistant = { role: "assistant", content: "Yo" };
 
@@ -136,7 +140,7 @@ describe("the formats", () => {
     expect(read("sharegpt", { conversations: [user, assistant] })).toMatchObject({ messages: [user, assistant] });
   });
 
-  it.each<[FormatName, Record<string, unknown>, string]>([
+  it.each<[keyof typeof rowFormats, Record<string, unknown>, string]>([
     ["text", { text: 3 }, '"text" must be a text, but it is of type number (3).'],
     ["text", { text: null }, '"text" must be a text, but it is null.'],
     ["completion", { prompt: "a" }, '"completion" must be a text, but it is missing.'],

@@ -1,37 +1,27 @@
-/** @file The data formats by name, and which one a file has. It knows nothing about how each one reads a row. */
+/** @file Which of some data formats a file has, and its columns by the formats' names. It knows no format. */
 import { LowrankError } from "../util/index.ts";
-import { alpacaFormat } from "./formats/alpaca.ts";
-import { chatFormat } from "./formats/chat.ts";
-import { completionFormat } from "./formats/completion.ts";
 import type { DataFormat } from "./formats/parsed.ts";
-import { sharegptFormat } from "./formats/sharegpt.ts";
-import { textFormat } from "./formats/text.ts";
 import type { Row } from "./row.ts";
 
-/** In the order in which they are tried. */
-export const dataFormats = {
-  chat: chatFormat,
-  sharegpt: sharegptFormat,
-  completion: completionFormat,
-  alpaca: alpacaFormat,
-  text: textFormat,
-} as const satisfies Record<string, DataFormat>;
-
-export type FormatName = keyof typeof dataFormats;
+/** Formats by name, in the order in which they are tried. */
+export type DataFormats = Readonly<Record<string, DataFormat<unknown>>>;
 
 /** Which column of the file takes the place of a field, for example `{ prompt: "question", completion: "answer" }`. */
 export type FieldNames = Readonly<Record<string, string>>;
 
-const formatNames = Object.keys(dataFormats) as FormatName[];
 const optionalFields = ["input", "system", "tools"];
-const knownFields = [...new Set([...formatNames.flatMap((name) => dataFormats[name].fields), ...optionalFields])];
 
-/** A row whose columns have the names of the fields. */
-export const withFields = ({ value, where }: Row, fields: FieldNames): Row => {
+const fieldsOf = (formats: DataFormats): string[] => [
+  ...new Set([...Object.values(formats).flatMap(({ fields }) => fields), ...optionalFields]),
+];
+
+/** A row whose columns have the names of the formats' fields. */
+export const withFields = ({ value, where }: Row, fields: FieldNames, formats: DataFormats): Row => {
+  const known = fieldsOf(formats);
   const renamed = Object.entries(fields).map(([field, column]) => {
-    if (!knownFields.includes(field))
+    if (!known.includes(field))
       throw new LowrankError("invalid-argument", `There is no field ${JSON.stringify(field)}.`, {
-        fix: `Choose from ${knownFields.join(", ")}.`,
+        fix: `Choose from ${known.join(", ")}.`,
       });
     if (!Object.hasOwn(value, column))
       throw new LowrankError("invalid-data", `There is no column ${JSON.stringify(column)} for the field "${field}".`, {
@@ -43,19 +33,29 @@ export const withFields = ({ value, where }: Row, fields: FieldNames): Row => {
   return { value: { ...value, ...Object.fromEntries(renamed) }, where };
 };
 
-const described = (): string => formatNames.map((name) => `${name} (${dataFormats[name].fields.join(" and ")})`).join(", ");
-
-/** The format of a row, by its fields; with `fields`, those must be among the format's. A row that fits none is an error with the columns found. */
-export const detectFormat = (row: Row, fields: FieldNames = {}): FormatName => {
-  const fits = (name: FormatName): boolean => {
-    const format: DataFormat = dataFormats[name];
+/** The first format that a row fits, by its fields; with `fields`, those must be among the format's. */
+export const fittingFormat = (row: Row, formats: DataFormats, fields: FieldNames = {}): string | undefined =>
+  Object.keys(formats).find((name) => {
+    const format = formats[name];
     const named = Object.keys(fields).every((field) => format.fields.includes(field) || optionalFields.includes(field));
-    return named && format.fields.every((field) => Object.hasOwn(row.value, field));
-  };
-  const name = formatNames.find(fits);
+    return named && format.fields.every((field) => Object.hasOwn(row.value, field)) && format.fits?.(row) !== false;
+  });
+
+/** The format of a row, as `fittingFormat` finds it. A row that fits none is an error with the columns found. */
+export const detectFormat = (row: Row, formats: DataFormats, fields: FieldNames = {}): string => {
+  const name = fittingFormat(row, formats, fields);
   if (name !== undefined) return name;
+  const described = Object.entries(formats).map(([known, format]) => `${known} (${format.fields.join(" and ")})`);
   throw new LowrankError("invalid-data", `No data format has the columns ${Object.keys(row.value).join(", ") || "(none)"}.`, {
     where: row.where,
-    fix: `Known formats: ${described()}. Rename the columns, or say which column is which with fields.`,
+    fix: `Known formats: ${described.join(", ")}. Rename the columns, or say which column is which with fields.`,
+  });
+};
+
+/** A format by its name; an unknown one is an error with those there are. */
+export const formatNamed = <P>(name: string, formats: Readonly<Record<string, DataFormat<P>>>): DataFormat<P> => {
+  if (Object.hasOwn(formats, name)) return formats[name];
+  throw new LowrankError("invalid-argument", `The format ${JSON.stringify(name)} is none of those that this loss learns from.`, {
+    fix: `Choose from ${Object.keys(formats).join(", ")}.`,
   });
 };

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { byteLevelFiles, llamaFiles } from "../../test/tiny-tokenizer.ts";
 import { createTokenizer, type Tokenizer } from "../formats/tokenizer.ts";
-import { maskSegments, maskText, type LossMode, type Masked } from "./mask.ts";
+import type { LossMode } from "./formats/parsed.ts";
+import { maskSegments, maskText, type Masked } from "./mask.ts";
 
 const byteLevel = createTokenizer(byteLevelFiles());
 const llama = createTokenizer(llamaFiles());

@@ -1,10 +1,7 @@
 /** @file Texts with supervised ranges as token ids with a mask; BOS and end tokens are put where the tokenizer puts them, once. It knows nothing about files. */
 import type { Tokenizer } from "../formats/index.ts";
 import { LowrankError } from "../util/index.ts";
-import type { Segment } from "./formats/parsed.ts";
-
-/** Take the loss over the completion or the assistant's turns only, or over everything. */
-export type LossMode = "completion" | "all";
+import type { LossMode, Segment } from "./formats/parsed.ts";
 
 /** A range of characters, in UTF-16 indices. */
 export type Span = readonly [start: number, end: number];

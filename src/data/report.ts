@@ -1,8 +1,8 @@
 /** @file What became of the rows of a data set: counts, the end token, and what a person should look at before training. It knows nothing about how it came about. */
 import type { Tokenizer } from "../formats/index.ts";
 import { supervisedCount, type Example } from "./example.ts";
-import type { FormatName } from "./format.ts";
-import type { LossMode } from "./mask.ts";
+import type { ExampleKind } from "./kinds/kind.ts";
+import type { LossMode } from "./formats/parsed.ts";
 
 /** The token that the examples end with. */
 export interface EndToken {
@@ -16,7 +16,9 @@ export interface EndToken {
 
 export interface DatasetReport {
   readonly path: string;
-  readonly format: FormatName;
+  /** What its examples are called: examples, pairs … */
+  readonly noun: string;
+  readonly format: string;
   readonly loss: LossMode;
   /** Which chat template was used; undefined where the format needs none. */
   readonly template: "given" | "model" | "plain" | undefined;
@@ -64,18 +66,39 @@ export const newTally = (): Tally => ({
   leftOut: new Map(),
 });
 
+/** What is noticed about one row. */
+export interface RowNotes {
+  touching: boolean;
+  straddling: boolean;
+  cutTokens: number;
+  readonly leftOut: Set<string>;
+}
+
+export const newNotes = (): RowNotes => ({ touching: false, straddling: false, cutTokens: 0, leftOut: new Set() });
+
 /** Adds one to a count by name. */
-export const count = (counts: Map<string, number>, name: string): void => {
+const count = (counts: Map<string, number>, name: string): void => {
   counts.set(name, (counts.get(name) ?? 0) + 1);
 };
 
-const endTokenOf = (examples: readonly Example[], tokenizer: Tokenizer): EndToken | undefined => {
+/** Counts a row, which became examples or was dropped for a reason. */
+export const addNotes = (tally: Tally, { touching, straddling, cutTokens, leftOut }: RowNotes, reason: string | undefined): void => {
+  tally.rows++;
+  tally.touching += Number(touching);
+  for (const kind of leftOut) count(tally.leftOut, kind);
+  if (reason !== undefined) return count(tally.dropped, reason);
+  tally.straddling += Number(straddling);
+  tally.truncated += Number(cutTokens > 0);
+  tally.cutTokens += cutTokens;
+};
+
+/** The end token that is learnt in most examples, in whichever of their rows. */
+const endTokenOf = (examples: readonly (readonly Example[])[], tokenizer: Tokenizer): EndToken | undefined => {
   const isEnd = (id: number): boolean => tokenizer.isSpecial(id) || tokenizer.eosIds.includes(id);
   const counts = new Map<number, number>();
-  for (const { ids, supervised } of examples) {
-    const last = ids.findLastIndex((id, position) => supervised[position] === 1 && isEnd(id));
-    if (last !== -1) counts.set(ids[last], (counts.get(ids[last]) ?? 0) + 1);
-  }
+  const endOf = ({ ids, supervised }: Example): number | undefined =>
+    ids.findLast((id, position) => supervised[position] === 1 && isEnd(id));
+  for (const rows of examples) for (const id of new Set(rows.map(endOf))) if (id !== undefined) counts.set(id, (counts.get(id) ?? 0) + 1);
   const [most] = [...counts].sort(([, a], [, b]) => b - a);
   if (most === undefined) return undefined;
   const [id, number] = most;
@@ -114,28 +137,47 @@ const warningsOf = (tally: Tally): string[] => [
   when(tally.touching, "prompt and completion meet without a blank between them. End the prompts with a separator, if that is not meant."),
 ];
 
-/** The report on finished examples. */
-export const makeReport = (
-  about: Pick<DatasetReport, "path" | "format" | "loss" | "template">,
-  examples: readonly Example[],
-  tally: Tally,
-  tokenizer: Tokenizer,
-): DatasetReport => {
-  const tokens = examples.reduce((sum, { ids }) => sum + ids.length, 0);
-  const supervisedTokens = examples.reduce((sum, example) => sum + supervisedCount(example), 0);
-  const endToken = endTokenOf(examples, tokenizer);
+/** Counts of some examples, which are those of a report where it is about all of them. */
+export const figuresOf = <E>(
+  { tokensOf, lengthOf, partsOf }: Pick<ExampleKind<E>, "tokensOf" | "lengthOf" | "partsOf">,
+  examples: readonly E[],
+): Pick<DatasetReport, "examples" | "tokens" | "supervisedTokens" | "supervisedShare" | "longest"> => {
+  const tokens = examples.reduce((sum, example) => sum + tokensOf(example), 0);
+  const supervisedIn = (example: E): number => Object.values(partsOf(example)).reduce((sum, row) => sum + supervisedCount(row), 0);
+  const supervisedTokens = examples.reduce((sum, example) => sum + supervisedIn(example), 0);
   return {
-    ...about,
-    rows: tally.rows,
     examples: examples.length,
-    truncated: tally.truncated,
-    cutTokens: tally.cutTokens,
-    dropped: Object.fromEntries(tally.dropped),
     tokens,
     supervisedTokens,
     supervisedShare: tokens === 0 ? 0 : supervisedTokens / tokens,
-    longest: examples.reduce((most, { ids }) => Math.max(most, ids.length), 0),
+    longest: examples.reduce((most, example) => Math.max(most, lengthOf(example)), 0),
+  };
+};
+
+/** The report on finished examples of a kind. */
+export const makeReport = <E>(
+  about: Pick<DatasetReport, "path" | "format" | "loss" | "template">,
+  kind: Pick<ExampleKind<E>, "noun" | "tokensOf" | "lengthOf" | "partsOf">,
+  examples: readonly E[],
+  tally: Tally,
+  tokenizer: Tokenizer,
+): DatasetReport => {
+  const figures = figuresOf(kind, examples);
+  const endToken = endTokenOf(
+    examples.map((example) => Object.values(kind.partsOf(example))),
+    tokenizer,
+  );
+  return {
+    ...about,
+    noun: kind.noun,
+    rows: tally.rows,
+    ...figures,
+    truncated: tally.truncated,
+    cutTokens: tally.cutTokens,
+    dropped: Object.fromEntries(tally.dropped),
     endToken,
-    warnings: [endWarning(endToken, examples.length, tokenizer), cutWarning(tally.cutTokens, tokens), ...warningsOf(tally)].filter(Boolean),
+    warnings: [endWarning(endToken, examples.length, tokenizer), cutWarning(tally.cutTokens, figures.tokens), ...warningsOf(tally)].filter(
+      Boolean,
+    ),
   };
 };

@@ -5,6 +5,7 @@ import type { Dataset } from "./dataset.ts";
 import type { Example } from "./example.ts";
 import { withFields, type FieldNames } from "./format.ts";
 import { textFormat } from "./formats/text.ts";
+import { rowKind } from "./kinds/rows.ts";
 import { makeReport, newTally } from "./report.ts";
 import { readRows } from "./source.ts";
 
@@ -67,7 +68,7 @@ const blocksOf = (texts: readonly string[], { path, tokenizer, blockLength }: Te
     return { ids, supervised, where: `${path}: block ${block + 1}` };
   });
   const tally = { ...newTally(), rows: texts.length };
-  const report = makeReport({ path, format: "text", loss: "all", template: undefined }, examples, tally, tokenizer);
+  const report = makeReport({ path, format: "text", loss: "all", template: undefined }, rowKind, examples, tally, tokenizer);
   // Where a stream is cut has nothing to do with where texts end.
   return { examples, report: { ...report, endToken: undefined, warnings: [] } };
 };
@@ -85,7 +86,7 @@ export const loadTextStream = async (options: TextStreamOptions): Promise<TextSt
   if (!(blockLength >= 2)) throw new LowrankError("invalid-argument", `A block must have at least 2 tokens, not ${blockLength}.`);
   const texts: string[] = [];
   for await (const row of readRows(path)) {
-    const parsed = textFormat.read(withFields(row, fields));
+    const parsed = textFormat.read(withFields(row, fields, { text: textFormat }));
     if ("segments" in parsed) texts.push(parsed.segments[0].text);
   }
   const [head, tail] = cut(texts, 1 - holdOut);

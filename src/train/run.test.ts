@@ -36,6 +36,7 @@ const dataset = (examples: readonly Example[]): Dataset => ({
   examples,
   report: {
     path: "tiny.jsonl",
+    noun: "example",
     format: "completion",
     loss: "completion",
     template: undefined,

@@ -99,24 +99,24 @@ const saveResult = async (subject: Subject, { layout }: Trainable, parameters: F
 const optimiserOf = ({ layout }: Trainable, { optimiser, weightDecay, loraPlusRatio }: RunSettings): Optimiser =>
   optimiser === "sgd" ? sgd(layout, { weightDecay, loraPlusRatio }) : adamw(layout, { weightDecay, loraPlusRatio });
 
-const epochsOf = <Example>({ loss: { collation }, data, settings }: RunOptions<Example>): ((epoch: number) => EpochBatches) => {
+const epochsOf = <Example>({ loss: { kind }, data, settings }: RunOptions<Example>): ((epoch: number) => EpochBatches) => {
   const { batchSize, sequenceLength, pack, seed } = settings;
   let planned: { readonly epoch: number; readonly batches: EpochBatches } | undefined;
   return (epoch) => {
     if (planned?.epoch !== epoch) {
-      const plans = planBatches(collation, { examples: data.examples, batchSize, maxLength: sequenceLength, pack, seed, epoch });
-      planned = { epoch, batches: { count: plans.length, batch: (index) => collation.collate(plans[index]) } };
+      const plans = planBatches(kind, { examples: data.examples, batchSize, maxLength: sequenceLength, pack, seed, epoch });
+      planned = { epoch, batches: { count: plans.length, batch: (index) => kind.collate(plans[index]) } };
     }
     return planned.batches;
   };
 };
 
-const heldOutBatches = <Example>({ loss: { collation }, heldOut, settings }: RunOptions<Example>): TrainingBatch[] => {
+const heldOutBatches = <Example>({ loss: { kind }, heldOut, settings }: RunOptions<Example>): TrainingBatch[] => {
   if (heldOut === undefined) return [];
   const { batchSize, sequenceLength } = settings;
   const { examples } = heldOut;
-  const plans = planBatches(collation, { examples, batchSize, maxLength: sequenceLength, order: "sequential", seed: 0, epoch: 0 });
-  return plans.map((plan) => collation.collate(plan));
+  const plans = planBatches(kind, { examples, batchSize, maxLength: sequenceLength, order: "sequential", seed: 0, epoch: 0 });
+  return plans.map((plan) => kind.collate(plan));
 };
 
 /** Updates in all: each pass ends with an update of its own, also where `accumulate` does not divide it. */
@@ -180,8 +180,8 @@ const configurationOf = <Example>({ subject, settings, loss, data, heldOut }: Ru
     ...subjectConfiguration(subject),
     loss: loss.name,
     ...prefixed("loss", loss.settings),
-    data: fingerprint(loss.collation, data.examples),
-    ...(heldOut && { heldOut: fingerprint(loss.collation, heldOut.examples) }),
+    data: fingerprint(loss.kind, data.examples),
+    ...(heldOut && { heldOut: fingerprint(loss.kind, heldOut.examples) }),
   };
 };
 

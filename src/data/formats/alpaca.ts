@@ -13,7 +13,7 @@ export const alpacaPrompt = (instruction: string, input: string): string => {
 
 export const alpacaFormat: DataFormat = {
   fields: ["instruction", "output"],
-  hasCompletion: true,
+  learns: ["completion", "all"],
   read: (row) => ({
     segments: [
       { text: alpacaPrompt(textField(row, "instruction"), optionalText(row, "input")), supervised: false },

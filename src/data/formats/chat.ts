@@ -4,6 +4,6 @@ import type { DataFormat } from "./parsed.ts";
 
 export const chatFormat: DataFormat = {
   fields: ["messages"],
-  hasCompletion: true,
+  learns: ["completion", "all"],
   read: (row) => ({ messages: messageList(row, "messages"), tools: toolList(row), supervisedFrom: 0 }),
 };

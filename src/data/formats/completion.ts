@@ -5,7 +5,7 @@ import type { DataFormat } from "./parsed.ts";
 
 export const completionFormat: DataFormat = {
   fields: ["prompt", "completion"],
-  hasCompletion: true,
+  learns: ["completion", "all"],
   read: (row) => {
     if (Array.isArray(row.value["prompt"])) {
       const prompt = messageList(row, "prompt");

@@ -2,6 +2,9 @@
 import type { ChatMessage } from "../../formats/index.ts";
 import type { Row } from "../row.ts";
 
+/** Take the loss over the completion or the assistant's turns only, or over everything. */
+export type LossMode = "completion" | "all";
+
 /** A part of a text; the loss may be taken over the supervised parts only. */
 export interface Segment {
   readonly text: string;
@@ -22,12 +25,26 @@ export interface Conversation {
 
 export type Parsed = SegmentedText | Conversation;
 
-/** A data format: one file each, and one line in `format.ts`. */
-export interface DataFormat {
+/** Two answers to one prompt, of which the first is the better; each with the prompt before it. */
+export interface ParsedPair {
+  readonly chosen: Parsed;
+  readonly rejected: Parsed;
+}
+
+/** An answer with the prompt before it, and whether it is a good one. */
+export interface ParsedJudgement {
+  readonly answer: Parsed;
+  readonly desirable: boolean;
+}
+
+/** A data format: one file each, and one line in each kind of example that is read from it. */
+export interface DataFormat<P = Parsed> {
   /** Fields that a row must have; further ones are read where they exist. */
   readonly fields: readonly string[];
-  /** False where a row has no part to answer with, so that the loss is taken over everything. */
-  readonly hasCompletion: boolean;
-  /** Turns a row into a text or a conversation; a wrong field is an `invalid-data` error that names the row. */
-  read(row: Row): Parsed;
+  /** What the loss may be taken over, the usual first: no completions where a row has no part to answer with. */
+  readonly learns: readonly LossMode[];
+  /** Whether a row that has the fields is of this format; default yes. */
+  fits?(row: Row): boolean;
+  /** Turns a row into texts or conversations; a wrong field is an `invalid-data` error that names the row. */
+  read(row: Row): P;
 }

@@ -31,7 +31,7 @@ const message = (row: Row, name: string, turn: unknown): ChatMessage => {
 
 export const sharegptFormat: DataFormat = {
   fields: ["conversations"],
-  hasCompletion: true,
+  learns: ["completion", "all"],
   read: (row) => {
     const turns = row.value["conversations"];
     if (!Array.isArray(turns) || turns.length === 0) throw wrongField(row, "conversations", turns, "a list of turns");

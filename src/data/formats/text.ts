@@ -4,6 +4,6 @@ import type { DataFormat } from "./parsed.ts";
 
 export const textFormat: DataFormat = {
   fields: ["text"],
-  hasCompletion: false,
+  learns: ["all"],
   read: (row) => ({ segments: [{ text: textField(row, "text"), supervised: true }] }),
 };

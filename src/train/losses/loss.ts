@@ -1,8 +1,8 @@
 /**
- * @file What a loss provides: examples as batches, a batch as inputs, and a sum over the model's outputs with what it is divided by.
+ * @file What a loss provides: the kind of example that it learns from, a batch as inputs, and a sum over the model's outputs with what it is divided by.
  * A loss is one file here and one line of registration; the trainer, the steps and the runs know none.
  */
-import type { Collation } from "../../data/index.ts";
+import type { ExampleKind } from "../../data/index.ts";
 import type { Tensor } from "../../graph/index.ts";
 import type { Model } from "../../models/index.ts";
 import type { Modules } from "../../nn/index.ts";
@@ -59,8 +59,8 @@ export interface Loss<Example = unknown, Batch extends TrainingBatch = TrainingB
   readonly name: string;
   /** What else decides its value, by name; a resumed run must have the same. */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** How its examples become batches. */
-  readonly collation: Collation<Example, Batch>;
+  /** What it learns from: how its examples are read, and how they become batches. */
+  readonly kind: ExampleKind<Example, Batch>;
   /** The sizes of the program that a batch needs. */
   shapeOf(batch: Batch): Shape;
   /** The inputs of that program, but for parameters and dropout. */

@@ -1,5 +1,5 @@
 /** @file Next-token prediction: the cross-entropy of each label under the model, summed; a mean over labels. It knows nothing about batches' origin. */
-import { rowCollation, type Example } from "../../data/index.ts";
+import { rowKind, type Example } from "../../data/index.ts";
 import { input, total } from "../../graph/index.ts";
 import { chunkedLoss } from "../../nn/index.ts";
 import { shapeOf, stepFeeds, type LabelledRows, type LabelledShape } from "../feeds.ts";
@@ -10,7 +10,7 @@ import type { Loss, TrainingBatch } from "./loss.ts";
 export const nextToken: Loss<Example, LabelledRows & TrainingBatch, LabelledShape> = {
   name: "next-token",
   settings: {},
-  collation: rowCollation,
+  kind: rowKind,
   shapeOf,
   feeds: stepFeeds,
   build: (context, shape) => {
