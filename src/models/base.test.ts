@@ -30,14 +30,16 @@ const shapes = (changes: Record<string, readonly number[] | undefined> = {}): Sh
 };
 
 let written = 0;
-/** A checkpoint of these shapes; every element of a tensor is the tensor's place in the list. */
-const checkpoint = async (tensors: Shapes, dtype: DType = "f32"): Promise<string> => {
+/** A checkpoint of these shapes; every element of a tensor is the tensor's place in the list, or that of the one that it copies. */
+const checkpoint = async (tensors: Shapes, dtype: DType = "f32", copies: Readonly<Record<string, string>> = {}): Promise<string> => {
   const directory = join(folder, String(written++));
-  const sources = Object.entries(tensors).map(([name, shape], place): TensorSource => ({
+  const names = Object.keys(tensors);
+  const sources = Object.entries(tensors).map(([name, shape]): TensorSource => ({
     name,
     dtype,
     shape,
     chunks: () => {
+      const place = names.indexOf(copies[name] ?? name);
       // The upper half of a float32 is its bfloat16.
       const pattern = new Uint32Array(Float32Array.of(place).buffer)[0] >>> 16;
       const data = new dtypes[dtype].array(sizeOf(shape)).fill((dtype === "f32" ? place : pattern) as never);
@@ -65,10 +67,19 @@ describe("a base", () => {
 
   it("may hold the tied head a second time, and buffers that nothing reads", async () => {
     const extra = { "lm_head.weight": [5, 4], "model.layers.0.self_attn.rotary_emb.inv_freq": [1] };
-    const base = await openBase(await checkpoint(shapes(extra)));
+    const copies = { "lm_head.weight": "model.embed_tokens.weight" };
+    const base = await openBase(await checkpoint(shapes(extra), "f32", copies));
     expect(storedTensors(base)("lm_head.weight")).toBeUndefined();
     const modules = frozenModules(base);
     expect(modules.tensor("lm_head.weight")).toBe(modules.tensor("model.embed_tokens.weight"));
+  });
+
+  it("has a head of its own where the file holds one with other values, whatever the configuration says", async () => {
+    const base = await openBase(await checkpoint(shapes({ "lm_head.weight": [5, 4] })));
+    const modules = frozenModules(base);
+    expect(modules.tensor("lm_head.weight")).not.toBe(modules.tensor("model.embed_tokens.weight"));
+    expect(await storedValues(base, "lm_head.weight")).toEqual(new Float32Array(20).fill(11));
+    expect(base.model.parameters.at(-1)).toMatchObject({ name: "lm_head.weight", shape: [5, 4] });
   });
 
   it("gives one graph tensor for each stored one, and values under every name", async () => {
@@ -93,6 +104,11 @@ describe("a checkpoint is refused", () => {
       "with a tensor too many",
       { "model.layers.1.mlp.up_proj.weight": [6, 4] },
       'The tensor "model.layers.1.mlp.up_proj.weight" has no place in a llama',
+    ],
+    [
+      "with a misshaped head beside the embedding that the configuration makes it",
+      { "lm_head.weight": [6, 4] },
+      '"lm_head.weight" is [6, 4] where the configuration makes it [5, 4].',
     ],
     ["with a bias that the configuration leaves out", { "lm_head.bias": [5] }, 'The tensor "lm_head.bias" has no place in a llama'],
   ])("%s", async (_, changes, message) => {

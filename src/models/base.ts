@@ -5,6 +5,7 @@ import { modulesOf, type Modules } from "../nn/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { modelOf } from "./family.ts";
 import type { Model } from "./model.ts";
+import { untied } from "./untied.ts";
 
 export interface Base {
   readonly directory: string;
@@ -56,8 +57,10 @@ const account = (model: Model, stored: ReadonlyMap<string, WeightLocation>, wher
  */
 export const openBase = async (directory: string): Promise<Base> => {
   const checkpoint = await openCheckpoint(directory);
-  const model = modelOf(checkpoint.config, `${directory}/config.json`);
-  account(model, namedTensors(model, checkpoint.tensors), directory);
+  const described = modelOf(checkpoint.config, `${directory}/config.json`);
+  const stored = namedTensors(described, checkpoint.tensors);
+  const model = await untied(described, stored);
+  account(model, stored, directory);
   const weights = namedTensors(model, await prepareWeights(checkpoint));
   return { directory, model, weights, digest: await baseDigest(checkpoint) };
 };

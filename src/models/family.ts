@@ -8,11 +8,13 @@ import { granite } from "./granite.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import type { Family, Model } from "./model.ts";
+import { mt5 } from "./mt5.ts";
 import { olmo2 } from "./olmo2.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
 import { smollm3 } from "./smollm3.ts";
+import { t5 } from "./t5.ts";
 
 const families: Readonly<Record<string, Family>> = {
   gemma,
@@ -22,11 +24,13 @@ const families: Readonly<Record<string, Family>> = {
   granite,
   llama,
   mistral,
+  mt5,
   olmo2,
   phi3,
   qwen2,
   qwen3,
   smollm3,
+  t5,
 };
 
 /** The model that a configuration describes; throws `unsupported` with the name of an unknown family. */

@@ -77,7 +77,9 @@ export interface Model {
   readonly config: Readonly<Record<string, unknown>>;
   readonly vocabularySize: number;
   readonly hiddenSize: number;
+  /** Infinity where only distances count. */
   readonly maxPositions: number;
+  /** Layers that generation keeps keys and values of. */
   readonly layers: number;
   /** Shape of the key/value cache of each layer. */
   readonly cache: { readonly heads: number; readonly headSize: number };
@@ -95,6 +97,8 @@ export interface Model {
   readonly head: Head;
   /** Who sees whom within the rows of a batch, from the documents' numbers (B, T) int32. */
   readonly mask: (segments: Tensor) => Mask;
+  /** The token that decoding begins with. Only encoder–decoders have one, whose encoder reads the prompt. */
+  readonly decoderStart?: number;
   /** Final hidden states, normalised: (B·T, D). */
   forward(modules: Modules, options: ForwardOptions): Tensor;
   /**

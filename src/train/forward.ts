@@ -1,7 +1,7 @@
 /** @file Rows of tokens through a model, as losses need them: inputs, hidden states, the head. It knows nothing about what is made of them. */
 import { cast, input, type Tensor } from "../graph/index.ts";
 import type { Model } from "../models/index.ts";
-import { crossEntropy, linearCrossEntropy, trainingAttention, type Modules } from "../nn/index.ts";
+import { crossEntropy, fullMask, linearCrossEntropy, trainingAttention, type Attention, type Mask, type Modules } from "../nn/index.ts";
 import type { LossContext, StepShape } from "./losses/loss.ts";
 
 /** Rows of tokens as a program reads them: each (B, T) int32. */
@@ -28,20 +28,29 @@ export const tokenInputs = ({ B, T }: StepShape, prefix = ""): TokenInputs => ({
   segments: input(`${prefix}segments`, [B, T], "i32"),
 });
 
-/** Final hidden states of rows under some modules: (B·T, D). Several passes may read the same inputs. */
+const attentionOf = ({ positions }: TokenInputs, mask: Mask): Attention =>
+  trainingAttention({ positions: cast(positions, "i64"), maxPositions: positions.shape[1], mask, block: queriesPerBlock });
+
+/** Final hidden states of rows under some modules: (B·T, D). Several passes may read the same inputs. Encoder–decoders read a source as well. */
 export const hiddenStates = (
   { model, differentiable, recompute }: Pick<LossContext, "model" | "differentiable" | "recompute">,
   modules: Modules,
-  { ids, positions, segments }: TokenInputs,
+  tokens: TokenInputs,
+  source?: TokenInputs,
 ): Tensor => {
-  const T = ids.shape[1];
-  const attention = trainingAttention({
-    positions: cast(positions, "i64"),
-    maxPositions: T,
-    mask: model.mask(segments),
-    block: queriesPerBlock,
+  const longest = Math.max(tokens.ids.shape[1], source?.ids.shape[1] ?? 0);
+  return model.forward(modules, {
+    ids: tokens.ids,
+    attention: attentionOf(tokens, model.mask(tokens.segments)),
+    ...(source && {
+      source: {
+        ids: source.ids,
+        attention: attentionOf(source, fullMask(source.segments)),
+        cross: attentionOf(tokens, fullMask(tokens.segments, source.segments)),
+      },
+    }),
+    recompute: differentiable && (recompute ?? longest >= recomputeFrom),
   });
-  return model.forward(modules, { ids, attention, recompute: differentiable && (recompute ?? T >= recomputeFrom) });
 };
 
 /** Cross-entropy of labels (C) under the head, from hidden states (C, D): (C, 1). */

@@ -1,9 +1,11 @@
 /** @file The head that predicts the next token: one linear module over the vocabulary, which may be the embedding. It knows no family. */
 import type { Tensor } from "../../graph/index.ts";
-import type { LinearSpec } from "../model.ts";
+import type { LinearSpec, Task } from "../model.ts";
 import { linearParameters, type HeadParts } from "./head.ts";
 
 export interface LanguageModelHead {
+  /** Default CAUSAL_LM. */
+  readonly task?: Task;
   readonly hiddenSize: number;
   readonly vocabularySize: number;
   /** The embedding's module, where the head is tied to it. */
@@ -16,11 +18,18 @@ export interface LanguageModelHead {
 const module = "lm_head";
 
 /** `lm_head` over the vocabulary. */
-export const languageModelHead = ({ hiddenSize, vocabularySize, tiedTo, deviation, finish }: LanguageModelHead): HeadParts => {
+export const languageModelHead = ({
+  task = "CAUSAL_LM",
+  hiddenSize,
+  vocabularySize,
+  tiedTo,
+  deviation,
+  finish,
+}: LanguageModelHead): HeadParts => {
   const linear: LinearSpec = { module, inFeatures: hiddenSize, outFeatures: vocabularySize, bias: false, isHead: true };
   return {
     head: {
-      task: "CAUSAL_LM",
+      task,
       reads: "labelled",
       predicts: "tokens",
       outputs: vocabularySize,
