@@ -17,6 +17,7 @@ import {
   erf,
   exp,
   gather,
+  int8Matmul,
   integers,
   log,
   matmul,
@@ -28,6 +29,7 @@ import {
   place,
   reciprocal,
   relu,
+  rematerialise,
   reshape,
   rmsNorm,
   rotary,
@@ -46,6 +48,7 @@ import {
   weight,
   where,
   withGradient,
+  type Int8Weight,
   type OpName,
   type Tensor,
 } from "../src/graph/index.ts";
@@ -58,6 +61,8 @@ export interface OpCase {
   readonly build: (...inputs: readonly Tensor[]) => Tensor;
   /** Places of float32 inputs that the op gives no gradient to. */
   readonly without?: readonly number[];
+  /** Whether the op rounds its input to few steps: differences then say nothing about the gradient, which has a test of its own. */
+  readonly rounds?: boolean;
 }
 
 /** Standard normal values; the shape is the seed, so equal shapes hold equal values unless `stream` differs. */
@@ -100,6 +105,23 @@ export const storedWeight = ({ dtype, shape, data }: HostTensor, before = 0): Te
   const content = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
   writeFileSync(path, Buffer.concat([new Uint8Array(before).fill(255), content, new Uint8Array(5).fill(255)]));
   return weight("stored", { path, offset: before, bytes: content.byteLength, dtype, shape });
+};
+
+/** Rows that grow tenfold from one to the next. */
+const matrixOfRows = (rows: number, columns: number): HostTensor => {
+  const values = normal([rows, columns]).data as Float32Array;
+  return f32(
+    values.map((value, index) => value * 10 ** Math.floor(index / columns)),
+    [rows, columns],
+  );
+};
+
+/** A weight (K, N) of small integers with scales, and another rounding of it for the way back. */
+const int8Weight = (K: number, N: number): Int8Weight => {
+  const integers = (shape: number[], stream: number): Tensor =>
+    constant({ dtype: "i8", shape, data: Int8Array.from(normal(shape, stream).data as Float32Array, (value) => Math.round(40 * value)) });
+  const scales = (size: number): Tensor => constant(positive([size]));
+  return { weights: integers([K, N], 1), scales: scales(N), back: integers([N, K], 2), backScales: scales(K) };
 };
 
 const unary = (apply: (x: Tensor) => Tensor, values = normal): OpCase[] => [
@@ -252,6 +274,15 @@ export const opCases = {
     { about: "a scalar added", inputs: [normal([2, 4]), normal([4, 3]), normal([])], build: (a, b, c) => matmul(a, b, {}, c) },
     { about: "one tensor twice", inputs: [normal([2, 3])], build: (a) => matmul(a, a, { transposeB: true }) },
   ],
+  "int8-matmul": [
+    { about: "rows of different sizes", inputs: [matrixOfRows(5, 8)], build: (x) => int8Matmul(x, int8Weight(8, 3)), rounds: true },
+    {
+      about: "a row of zeros",
+      inputs: [f32([0, 0, 0, 0, 1, -2, 3, 0], [2, 4])],
+      build: (x) => int8Matmul(x, int8Weight(4, 4)),
+      rounds: true,
+    },
+  ],
   softmax: [
     { about: "rows of a matrix", inputs: [normal([2, 4])], build: softmax },
     {
@@ -328,6 +359,14 @@ export const opCases = {
       about: "two sources",
       inputs: [normal([2, 3]), normal([3, 3])],
       build: (x, w) => checkpoint(add(x, tanh(matmul(x, w))), [x, w]),
+    },
+  ],
+  rematerialise: [
+    { about: "a chain", inputs: [normal([2, 3])], build: (x) => multiply(rematerialise(exp(scale(x, 0.5)), x), x) },
+    {
+      about: "of two that are used together",
+      inputs: [normal([2, 3]), normal([3, 3])],
+      build: (x, w) => matmul(rematerialise(tanh(x), x), rematerialise(exp(w), w)),
     },
   ],
   after: [

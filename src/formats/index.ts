@@ -34,3 +34,4 @@ export { tensorSources, writeSafetensors, type TensorSource } from "./safetensor
 export { readSafetensorsHeader, readTensor, readTensorF32, tensorChunks, toFloat32 } from "./safetensors.ts";
 export { loadTokenizer, streamDecoder, type DecodeOptions, type StreamDecoder, type Tokenizer } from "./tokenizer.ts";
 export { prepareWeights } from "./weights.ts";
+export { prepareRounded, type RoundedTensor } from "./rounded-weights.ts";

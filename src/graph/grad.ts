@@ -24,13 +24,23 @@ export const pullback = (y: Tensor, dy: Tensor, wrt: readonly Tensor[]): Tensor[
   const leads = new Set<Tensor>();
   for (const tensor of order) if (targets.has(tensor) || tensor.inputs.some((input) => leads.has(input))) leads.add(tensor);
 
+  const remade = new Map<Tensor, Tensor>();
+  // What a gradient rule sees of an input: the value, or one copy for all users of a value that was not kept.
+  const seen = (tensor: Tensor, gradient: Tensor): Tensor => {
+    const copy = remade.get(tensor) ?? tensor.op.remake?.(tensor, gradient);
+    if (copy !== undefined) remade.set(tensor, copy);
+    return copy ?? tensor;
+  };
+
   const gradients = new Map<Tensor, Tensor>();
   if (leads.has(y)) gradients.set(y, dy);
   for (const tensor of order.toReversed()) {
     const gradient = gradients.get(tensor);
     if (gradient === undefined || targets.has(tensor)) continue;
-    const contributions = tensor.op.grad(tensor, gradient);
-    const found = new Set([tensor, gradient, ...tensor.inputs]);
+    const inputs = tensor.inputs.map((input) => seen(input, gradient));
+    const isRemade = inputs.some((input, index) => input !== tensor.inputs[index]);
+    const contributions = tensor.op.grad(isRemade ? { ...tensor, inputs } : tensor, gradient);
+    const found = new Set([tensor, gradient, ...tensor.inputs, ...inputs]);
     tensor.inputs.forEach((input, index) => {
       if (!leads.has(input)) return;
       const contribution = contributions[index];

@@ -33,6 +33,7 @@ export type OpName =
   | "where"
   | "cast"
   | "matmul"
+  | "int8-matmul"
   | "softmax"
   | "rms-norm"
   | "rotary"
@@ -42,6 +43,7 @@ export type OpName =
   | "place"
   | "with-gradient"
   | "checkpoint"
+  | "rematerialise"
   | "after";
 
 /** dtype and static shape: all that a consumer of a tensor may depend on. */
@@ -72,6 +74,14 @@ export interface Lowering {
   readonly device: "cpu" | "webgpu" | "cuda";
   /** Adds one ONNX node with one output; `domain` "" is the standard one. */
   emit(type: string, inputs: readonly string[], attributes?: Readonly<Record<string, OnnxAttribute>>, domain?: string): string;
+  /** The same for a node with several outputs. */
+  emitAll(
+    outputs: number,
+    type: string,
+    inputs: readonly string[],
+    attributes?: Readonly<Record<string, OnnxAttribute>>,
+    domain?: string,
+  ): readonly string[];
   constant(tensor: HostTensor): string;
   input(name: string, type: TensorType): string;
   weight(name: string, location: WeightLocation): string;
@@ -90,6 +100,8 @@ export interface Op<A = unknown> {
   onnx(lowering: Lowering, inputs: readonly string[], node: Tensor<A>): string;
   /** The result in plain TypeScript, for tests. */
   reference(inputs: readonly HostTensor[], node: Tensor<A>): TypedArray;
+  /** The value made again once `dy` is there, for ops whose value is not kept until the gradients of its users need it. */
+  remake?(node: Tensor<A>, dy: Tensor): Tensor;
   /** The same value with `addend` added in the same pass, for ops that can (matrix products). */
   accumulate?(node: Tensor<A>, addend: Tensor): Tensor | undefined;
 }

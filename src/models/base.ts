@@ -1,8 +1,8 @@
 /** @file A pretrained base: a model with its checkpoint opened, every tensor accounted for, and its weights ready to be mapped. */
-import { baseDigest, openCheckpoint, prepareWeights, readTensorF32 } from "../formats/index.ts";
+import { baseDigest, openCheckpoint, prepareRounded, prepareWeights, readTensorF32, type RoundedTensor } from "../formats/index.ts";
 import { weight, type Tensor, type WeightLocation } from "../graph/index.ts";
-import { modulesOf, type Modules } from "../nn/index.ts";
-import { LowrankError } from "../util/index.ts";
+import { modulesOf, precisions, type Modules, type PrecisionName } from "../nn/index.ts";
+import { LowrankError, type HostTensor } from "../util/index.ts";
 import { modelOf } from "./family.ts";
 import type { Model } from "./model.ts";
 import { untied } from "./untied.ts";
@@ -14,6 +14,8 @@ export interface Base {
   readonly weights: ReadonlyMap<string, WeightLocation>;
   /** Digest of the tensors' content, which adapters record. */
   readonly digest: string;
+  /** The form of the linear modules' weights that programs multiply with; float32 where absent. */
+  readonly precision?: PrecisionName;
 }
 
 // Buffers that old checkpoints carry and no forward pass reads.
@@ -51,18 +53,53 @@ const account = (model: Model, stored: ReadonlyMap<string, WeightLocation>, wher
       throw new LowrankError("unsupported", `The tensor "${name}" has no place in a ${model.type} of this configuration.`, { where });
 };
 
+/** The parts that take the place of each linear module's weight, named `<module>.<part>`. */
+const roundedParts = ({ linears, aliases }: Model, weights: ReadonlyMap<string, WeightLocation>, form: PrecisionName): RoundedTensor[] => {
+  const { shapes, round } = precisions[form];
+  return linears.flatMap(({ module, inFeatures, outFeatures, turned = false }) => {
+    const name = `${module}.weight`;
+    // The parts of a module are written one after another, so that its weight is read and rounded once.
+    let made: Promise<Readonly<Record<string, HostTensor>>> | undefined;
+    const parts = Object.entries(shapes(outFeatures, inFeatures));
+    return parts.map(([part, type], index) => ({
+      name: `${module}.${part}`,
+      ...type,
+      make: async () => {
+        made ??= readTensorF32(weights.get(aliases[name] ?? name)!).then(({ data }) => {
+          const W = data as Float32Array;
+          return round(turned ? turnedMatrix(W, inFeatures, outFeatures) : W, outFeatures, inFeatures);
+        });
+        const tensor = (await made)[part];
+        if (index === parts.length - 1) made = undefined;
+        return tensor;
+      },
+    }));
+  });
+};
+
+const turnedMatrix = (matrix: Float32Array, rows: number, columns: number): Float32Array =>
+  Float32Array.from(matrix, (_, index) => matrix[(index % rows) * columns + Math.floor(index / rows)]);
+
+export interface OpenBaseOptions {
+  /** Default: float32. */
+  readonly precision?: PrecisionName;
+}
+
 /**
  * Opens a checkpoint in Hugging Face's layout.
- * @example const base = await openBase("models/SmolLM2-135M");
+ * @example const base = await openBase("models/SmolLM2-135M", { precision: "int8" });
  */
-export const openBase = async (directory: string): Promise<Base> => {
+export const openBase = async (directory: string, { precision }: OpenBaseOptions = {}): Promise<Base> => {
   const checkpoint = await openCheckpoint(directory);
   const described = modelOf(checkpoint.config, `${directory}/config.json`);
   const stored = namedTensors(described, checkpoint.tensors);
   const model = await untied(described, stored);
   account(model, stored, directory);
   const weights = namedTensors(model, await prepareWeights(checkpoint));
-  return { directory, model, weights, digest: await baseDigest(checkpoint) };
+  const digest = await baseDigest(checkpoint);
+  if (precision === undefined) return { directory, model, weights, digest };
+  const rounded = await prepareRounded(digest, precision, roundedParts(model, weights, precision));
+  return { directory, model, weights: new Map([...weights, ...rounded]), digest, precision };
 };
 
 /** Finds the stored tensors of a base, one graph tensor for each. */

@@ -1,5 +1,5 @@
 /** @file Decoders of the Llama kind, made from a description: pre- or post-normalised layers of rotary attention and a gated block. It knows no family by name. */
-import { add, reshape, rmsNorm, scalar, scale, slice, transpose, type Tensor } from "../graph/index.ts";
+import { add, rematerialise, reshape, rmsNorm, scalar, scale, slice, transpose, type Tensor } from "../graph/index.ts";
 import {
   causalMask,
   fusedGatedMlp,
@@ -175,7 +175,9 @@ const forwardOf =
       (decoder.fused ? fusedGatedMlp : gatedMlp)(modules, `${layerName(index)}.mlp`, x, decoder.activation);
 
     const layer = (x: Tensor, index: number): Tensor => {
-      const normed = (name: string | undefined, y: Tensor): Tensor => (name === undefined ? y : norm(`${layerName(index)}.${name}`, y));
+      // A norm is cheaper to make again than to keep.
+      const normed = (name: string | undefined, y: Tensor): Tensor =>
+        name === undefined ? y : rematerialise(norm(`${layerName(index)}.${name}`, y), y);
       const plus = (y: Tensor, branch: Tensor): Tensor => add(y, scale(branch, residualScale));
       const middle = plus(x, normed(norms.afterAttention, attend(index, normed(norms.beforeAttention, x))));
       return plus(middle, normed(norms.afterMlp, mlp(index, normed(norms.beforeMlp, middle))));

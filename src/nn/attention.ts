@@ -5,6 +5,7 @@ import {
   constant,
   matmul,
   multiply,
+  rematerialise,
   reshape,
   slice,
   softmax,
@@ -51,7 +52,9 @@ const attendBlock = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor, { scale, cap
   const o = matmul(p, v); // (B, K, G·T, D)
   // dS = P∘(dP − rowsum(dO∘O)) [Dao et al. 2022, eq. 4]: the row sums come from O, not from the larger P.
   const sources = positionBias === undefined ? [q, k, v] : [q, k, v, bias];
-  return withGradient(o, sources, cap === undefined ? [p, o] : [p, o, scores], (dy, [query, key, value], [weights, output, capped]) => {
+  // P is the largest value of a layer, and made again from the scores in little time.
+  const saved = [rematerialise(p, q), o];
+  return withGradient(o, sources, cap === undefined ? saved : [...saved, scores], (dy, [query, key, value], [weights, output, capped]) => {
     const inner = sum(multiply(dy, output), [keyAxis]); // (B, K, G·T, 1)
     const uncapped = multiply(weights, subtract(matmul(dy, value, { transposeB: true }), inner)); // (B, K, G·T, S)
     const ds = cap === undefined ? uncapped : multiply(uncapped, softcapSlope(capped, cap));

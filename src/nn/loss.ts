@@ -38,9 +38,13 @@ export const crossEntropy = (logits: Tensor, labels: Tensor): Tensor => {
   ]);
 };
 
-/** Cross-entropy of each row under a frozen head W (V, D): h (C, D) and labels (C) give (C, 1). */
-export const linearCrossEntropy = (h: Tensor, weight: Tensor, labels: Tensor): Tensor => {
-  const logits = matmul(h, weight, { transposeB: true }); // (C, V)
+/** Cross-entropy of each row under a frozen head W (V, D): h (C, D), labels (C) and logits (C, V), which are h·Wᵀ or nearly, give (C, 1). */
+export const linearCrossEntropy = (
+  h: Tensor,
+  weight: Tensor,
+  labels: Tensor,
+  logits: Tensor = matmul(h, weight, { transposeB: true }),
+): Tensor => {
   const p = softmax(logits);
   const value = negativeLogLikelihood(logits, p, labels);
   // dh = p·W − W[label]: the one-hot matrix is never made.

@@ -1,6 +1,7 @@
 /** @file What a forward pass sees of a model's parameters: tensors by name and modules to call. It knows nothing about adapters; they wrap it. */
-import { gather, matmul, reshape, type Tensor } from "../graph/index.ts";
+import { add, gather, matmul, reshape, type Tensor } from "../graph/index.ts";
 import { LowrankError } from "../util/index.ts";
+import { precisions, type Precision } from "./precision/precision.ts";
 
 export interface Modules {
   has(name: string): boolean;
@@ -26,7 +27,9 @@ export interface ModulesOptions {
   readonly trainable?: readonly Tensor[];
 }
 
-/** Modules over a way to find parameters. */
+const forms: readonly [string, Precision][] = Object.entries(precisions);
+
+/** Modules over a way to find parameters; a linear module for which a form with fewer bits is found multiplies with that. */
 export const modulesOf = ({ find, aliases = {}, turned = new Set(), trainable = [] }: ModulesOptions): Modules => {
   const resolve = (name: string): Tensor | undefined => find(name) ?? (Object.hasOwn(aliases, name) ? find(aliases[name]) : undefined);
   const tensor = (name: string): Tensor => {
@@ -38,7 +41,13 @@ export const modulesOf = ({ find, aliases = {}, turned = new Set(), trainable = 
   return {
     has: (name) => resolve(name) !== undefined,
     tensor,
-    linear: (module, x) => matmul(x, tensor(`${module}.weight`), { transposeB: !turned.has(module) }, resolve(`${module}.bias`)), // (N, out)
+    linear: (module, x) => {
+      const bias = resolve(`${module}.bias`); // (out)
+      const form = forms.find(([name]) => find(`${module}.${name}`) !== undefined)?.[1];
+      if (form === undefined) return matmul(x, tensor(`${module}.weight`), { transposeB: !turned.has(module) }, bias); // (N, out)
+      const product = form.product(x, (part) => tensor(`${module}.${part}`)); // (N, out)
+      return bias === undefined ? product : add(product, bias);
+    },
     embedding: (module, ids) => {
       const table = tensor(`${module}.weight`); // (V, D)
       return reshape(gather(table, ids), [-1, table.shape[1]]); // (N, D)

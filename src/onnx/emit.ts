@@ -72,17 +72,17 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
   let count = 0;
   let needsZero = false;
 
-  const emit: Lowering["emit"] = (opType, from, attributes = {}, domain = "") => {
-    const output = `${own}v${count++}`;
+  const emitAll: Lowering["emitAll"] = (outputs, opType, from, attributes = {}, domain = "") => {
+    const names = Array.from({ length: outputs }, () => `${own}v${count++}`);
     nodes.push({
       opType,
       domain,
-      name: `${opType}${output}`,
+      name: `${opType}${names[0]}`,
       input: [...from],
-      output: [output],
+      output: names,
       attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
     });
-    return output;
+    return names;
   };
 
   const rawConstant = ({ dtype, shape, data }: HostTensor): string => {
@@ -98,7 +98,8 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
 
   const lowering: Lowering = {
     device,
-    emit,
+    emit: (...node) => emitAll(1, ...node)[0],
+    emitAll,
     // Shapes and small factors repeat a thousand times in a deep model; one copy of each is enough.
     constant: (tensor) => {
       if (tensor.data.length > 16) return rawConstant(tensor);

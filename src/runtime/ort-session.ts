@@ -40,8 +40,8 @@ const sessionOptions = ({ device, threads }: EngineOptions, root: string | undef
     session: {
       // Prepacked weights are private copies; unpacked ones stay mapped from their file.
       disable_prepacking: "1",
-      // Spinning threads would burn the cores between two steps.
-      intra_op: { allow_spinning: "0" },
+      // The next op is microseconds away, so a thread spins a moment before it sleeps; without a limit it would burn its core between two steps.
+      intra_op: { allow_spinning: "1", spin_duration_us: "100" },
       ...(root === undefined ? {} : { model_external_initializers_file_folder_path: root }),
     },
   },

@@ -14,6 +14,7 @@ import {
   multiply,
   program,
   pullback,
+  rematerialise,
   scalar,
   scale,
   sigmoid,
@@ -169,6 +170,53 @@ describe("checkpoint", () => {
   it("takes its only source for its value", async () => {
     const [dx] = pullback(checkpoint(x, [x]), dy, [x]);
     expect(await evaluate({ dx }, { dy: feeds.dy })).toEqual({ dx: feeds.dy });
+  });
+});
+
+describe("rematerialise", () => {
+  const [x, w, dy] = [input("x", [2, 3]), input("w", [3, 3]), input("dy", [2, 3])];
+  const feeds = { x: normal([2, 3]), w: normal([3, 3]), dy: normal([2, 3], 3) };
+  /** tanh(x)·w plus exp(tanh(x)): two users of one value. */
+  const build = (keep: (value: Tensor) => Tensor): Tensor => {
+    const value = keep(tanh(x));
+    return add(matmul(value, w), exp(value));
+  };
+  const again = (value: Tensor): Tensor => rematerialise(value, x);
+  const outputs = (y: Tensor): Record<string, Tensor> => {
+    const [dx, dw] = pullback(y, dy, [x, w]);
+    return { y, dx, dw };
+  };
+
+  it("changes no value and no gradient", async () => {
+    const expected = await evaluate(outputs(build((value) => value)), feeds);
+    const actual = await evaluate(outputs(build(again)), feeds);
+    for (const name of Object.keys(expected))
+      expect(largestError(numbersOf(actual[name]), numbersOf(expected[name])), name).toBeLessThan(2e-6);
+  });
+
+  it("makes the value again once, after the gradient that first needs it, for all its users", () => {
+    const y = build(again);
+    const forward = new Set(program({ y }).order);
+    const graph = program(outputs(y));
+    const copies = graph.order.filter(({ op, inputs }) => op.name === "tanh" && inputs[0].op.name === "after");
+    expect(copies).toHaveLength(1);
+    expect(ancestors(copies[0])).toContain(dy);
+    // dw and d exp(value) come from the copy, so the first value can go.
+    const [kept] = [...forward].filter(({ op }) => op.name === "tanh");
+    expect(usersOf(graph, kept).filter((user) => !forward.has(user) && user.op.name === "matmul")).toEqual([]);
+  });
+
+  it("leaves what does not come from its source as it is", () => {
+    const other = exp(w);
+    const value = rematerialise(matmul(tanh(x), other), x);
+    const graph = program(outputs(multiply(value, value)));
+    expect(countOf(graph, "exp")).toBe(1);
+    expect(countOf(graph, "tanh")).toBe(2);
+  });
+
+  it("is made once more, not twice, inside a checkpoint", () => {
+    const y = checkpoint(matmul(again(tanh(x)), w), [x, w]);
+    expect(countOf(program(outputs(y)), "tanh")).toBe(2);
   });
 });
 

@@ -49,14 +49,9 @@ const rebuild = (value: Tensor, replacements: ReadonlyMap<Tensor, Tensor>): Tens
   const copies = new Map(replacements);
   for (const tensor of topological([value], new Set(replacements.keys()))) {
     if (copies.has(tensor) || !tensor.inputs.some((input) => copies.get(input) !== undefined && copies.get(input) !== input)) continue;
-    copies.set(
-      tensor,
-      node(
-        tensor.op,
-        tensor.inputs.map((input) => copies.get(input) ?? input),
-        tensor.attributes,
-      ),
-    );
+    const inputs = tensor.inputs.map((input) => copies.get(input) ?? input);
+    // What is computed again here is kept while it is needed, not made a third time.
+    copies.set(tensor, tensor.op.remake === undefined ? node(tensor.op, inputs, tensor.attributes) : inputs[0]);
   }
   return copies.get(value) ?? value;
 };
@@ -86,6 +81,25 @@ const checkpointOp: Op<undefined> = {
  */
 export const checkpoint = (value: Tensor, sources: readonly Tensor[]): Tensor => node(checkpointOp, [value, ...sources], undefined);
 
+const rematerialiseOp: Op<undefined> = {
+  name: "rematerialise",
+  operands: 1,
+  infer: ([value, source]) => {
+    needFloat32("rematerialise", value, source);
+    return value;
+  },
+  grad: (_, dy) => [dy],
+  onnx: (_, [value]) => value,
+  reference: ([value]) => value.data,
+  remake: ({ inputs: [value, source] }, dy) => rebuild(value, new Map([[source, after(source, dy)]])),
+};
+
+/**
+ * `value`, which is freed after its use in the forward pass: gradients that need it get a copy, made again from `source` once the first of
+ * them is computed. Unlike with `checkpoint`, the ops between the two are differentiated where they are.
+ */
+export const rematerialise = (value: Tensor, source: Tensor): Tensor => node(rematerialiseOp, [value, source], undefined);
+
 const afterOp: Op<undefined> = {
   name: "after",
   infer: ([x, token]) => {
@@ -107,4 +121,4 @@ const afterOp: Op<undefined> = {
 /** x, not available before `token` has been computed. */
 export const after = (x: Tensor, token: Tensor): Tensor => node(afterOp, [x, token], undefined);
 
-export const controlOps = { "with-gradient": withGradientOp, checkpoint: checkpointOp, after: afterOp };
+export const controlOps = { "with-gradient": withGradientOp, checkpoint: checkpointOp, rematerialise: rematerialiseOp, after: afterOp };

@@ -7,6 +7,7 @@ import { leafOps } from "./leaf.ts";
 import { matmulOps } from "./matmul.ts";
 import { movementOps } from "./movement.ts";
 import { normaliseOps } from "./normalise.ts";
+import { quantisedOps } from "./quantised.ts";
 import { reduceOps } from "./reduce.ts";
 import { rotaryOps } from "./rotary.ts";
 
@@ -17,13 +18,14 @@ export const ops = {
   ...reduceOps,
   ...elementwiseOps,
   ...matmulOps,
+  ...quantisedOps,
   ...normaliseOps,
   ...rotaryOps,
   ...indexOps,
   ...controlOps,
 } satisfies { [Name in OpName]: Op<never> };
 
-export { after, checkpoint, withEagerGradient, withGradient } from "./control.ts";
+export { after, checkpoint, rematerialise, withEagerGradient, withGradient } from "./control.ts";
 export {
   add,
   and,
@@ -49,5 +51,6 @@ export { constant, input, inputOf, integers, scalar, weight, weightOf, zeros } f
 export { matmul, scale } from "./matmul.ts";
 export { concat, pad, reshape, slice, transpose } from "./movement.ts";
 export { rmsNorm, softmax } from "./normalise.ts";
+export { int8Matmul, type Int8Weight } from "./quantised.ts";
 export { broadcast, max, sum, sumTo, total } from "./reduce.ts";
 export { rotary } from "./rotary.ts";

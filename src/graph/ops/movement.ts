@@ -1,7 +1,7 @@
 /** @file Ops that move elements without computing: reshape, transpose, slice and its transpose pad, concat. */
 import { f32, LowrankError, sizeOf } from "../../util/index.ts";
 import { emptyLike, take } from "../elements.ts";
-import { needFloat32, node, shapeText, typeText, type Lowering, type Op, type Tensor } from "../op.ts";
+import { needFloat32, node, sameShape, shapeText, typeText, type Lowering, type Op, type Tensor } from "../op.ts";
 import { offsets, stridesOf } from "../strides.ts";
 
 /** An int64 list, as ONNX takes shapes and axes. */
@@ -23,7 +23,8 @@ const reshapeOp: Op<{ shape: readonly number[] }> = {
 /** The same elements in another shape; −1 stands for what is left. */
 export const reshape = (x: Tensor, shape: readonly number[]): Tensor => {
   const known = sizeOf(shape.filter((size) => size !== -1));
-  return node(reshapeOp, [x], { shape: shape.map((size) => (size === -1 ? sizeOf(x.shape) / known : size)) });
+  const whole = shape.map((size) => (size === -1 ? sizeOf(x.shape) / known : size));
+  return sameShape(whole, x.shape) ? x : node(reshapeOp, [x], { shape: whole });
 };
 
 const transposeOp: Op<{ order: readonly number[] }> = {

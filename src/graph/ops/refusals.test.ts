@@ -17,6 +17,7 @@ import {
   input,
   log,
   matmul,
+  int8Matmul,
   max,
   multiply,
   negate,
@@ -26,6 +27,7 @@ import {
   pullback,
   reciprocal,
   relu,
+  rematerialise,
   reshape,
   rmsNorm,
   rotary,
@@ -43,6 +45,7 @@ import {
   weight,
   where,
   withGradient,
+  type Int8Weight,
   type OpName,
   type Tensor,
 } from "../index.ts";
@@ -65,6 +68,12 @@ const arithmetic = (apply: (a: Tensor, b: Tensor) => Tensor): Refusal[] => [
 ];
 
 const location = { path: "/base.safetensors", offset: 8, bytes: 20, dtype: "f32", shape: [2, 3] } as const;
+
+/** A weight (K, N) in 8 bits. */
+const eight = (K: number, N: number): Int8Weight => {
+  const int8 = (...shape: number[]): Tensor => input("w", shape, "i8");
+  return { weights: int8(K, N), scales: float(N), back: int8(N, K), backScales: float(K) };
+};
 
 const refusals = {
   input: [
@@ -148,6 +157,13 @@ const refusals = {
     ["the addend's dtype", () => matmul(float(2, 3), float(3, 4), {}, int32(4)), "i32 [4]"],
     ["an addend in batches", () => matmul(float(2, 2, 3), float(2, 3, 4), {}, float(4)), "[4]", "[2, 2, 4]"],
   ],
+  "int8-matmul": [
+    ["inner sizes", () => int8Matmul(float(2, 3), eight(4, 5)), "f32 [2, 3]", "i8 [4, 5]"],
+    ["the scales' size", () => int8Matmul(float(2, 4), { ...eight(4, 5), scales: float(4) }), "f32 [4]"],
+    ["the turned weight's shape", () => int8Matmul(float(2, 4), { ...eight(4, 5), back: eight(4, 5).weights }), "i8 [4, 5], f32 [4]"],
+    ["the weight's dtype", () => int8Matmul(float(2, 4), { ...eight(4, 5), weights: float(4, 5) }), "f32 [4, 5]"],
+    ["a batch", () => int8Matmul(float(1, 2, 4), eight(4, 5)), "f32 [1, 2, 4]"],
+  ],
   softmax: [...notFloat(softmax), ["a scalar", () => softmax(float()), "[]"]],
   "rms-norm": [
     ["the gain's size", () => rmsNorm(float(2, 3), float(2), 1e-5), "[2]", "[2, 3]"],
@@ -206,6 +222,7 @@ const refusals = {
     ["no sources", () => checkpoint(float(2), []), "f32 [2]", "no sources"],
     ["a source's dtype", () => checkpoint(float(2), [int32(3)]), "f32 [2]", "i32 [3]"],
   ],
+  rematerialise: [["a source's dtype", () => rematerialise(float(2), int32(3)), "f32 [2]", "i32 [3]"]],
   after: [
     ["the dtype", () => after(int32(2), float(3)), "i32 [2]", "f32 [3]"],
     ["the token's dtype", () => after(float(2), int32(3)), "f32 [2]", "i32 [3]"],

@@ -1,0 +1,38 @@
+/** @file Weights in 8 bits with a scale for each output; inputs are rounded row by row as they come. It knows nothing about modules. */
+import { int8Matmul } from "../../graph/index.ts";
+import { f32, type HostTensor } from "../../util/index.ts";
+import type { Precision } from "./precision.ts";
+
+/** A matrix (outputs, inputs) rounded to −127 … 127 with one scale for each output, turned to (inputs, outputs). */
+const roundRows = (
+  at: (output: number, input: number) => number,
+  outputs: number,
+  inputs: number,
+): { weights: HostTensor; scales: HostTensor } => {
+  const weights = new Int8Array(outputs * inputs);
+  const scales = new Float32Array(outputs);
+  for (let output = 0; output < outputs; output++) {
+    let largest = 0;
+    for (let input = 0; input < inputs; input++) largest = Math.max(largest, Math.abs(at(output, input)));
+    scales[output] = largest / 127;
+    const inverse = largest === 0 ? 0 : 127 / largest;
+    for (let input = 0; input < inputs; input++) weights[input * outputs + output] = Math.round(at(output, input) * inverse);
+  }
+  return { weights: { dtype: "i8", shape: [inputs, outputs], data: weights }, scales: f32(scales) };
+};
+
+export const int8: Precision = {
+  shapes: (outFeatures, inFeatures) => ({
+    int8: { dtype: "i8", shape: [inFeatures, outFeatures] },
+    "int8.scales": { dtype: "f32", shape: [outFeatures] },
+    "int8.back": { dtype: "i8", shape: [outFeatures, inFeatures] },
+    "int8.back.scales": { dtype: "f32", shape: [inFeatures] },
+  }),
+  round: (W, outFeatures, inFeatures) => {
+    const forward = roundRows((output, input) => W[output * inFeatures + input], outFeatures, inFeatures);
+    const back = roundRows((output, input) => W[input * inFeatures + output], inFeatures, outFeatures);
+    return { int8: forward.weights, "int8.scales": forward.scales, "int8.back": back.weights, "int8.back.scales": back.scales };
+  },
+  product: (x, part) =>
+    int8Matmul(x, { weights: part("int8"), scales: part("int8.scales"), back: part("int8.back"), backScales: part("int8.back.scales") }),
+};
