@@ -3,8 +3,9 @@ import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { LowrankError } from "../util/index.ts";
 import { writeFileAtomically } from "./atomic.ts";
-import { listFolder, makeFolder } from "./disk.ts";
+import { listFolder, makeFolder, readText } from "./disk.ts";
 import { isObject, readJsonObject, sortedJson } from "./json.ts";
+import { spelledJson } from "./json-numbers.ts";
 import { pickleRefused, quoted, type TensorLocation } from "./safetensors-header.ts";
 import { bytesOf, writeSafetensors, type TensorSource } from "./safetensors-write.ts";
 import { readSafetensorsHeader } from "./safetensors.ts";
@@ -102,6 +103,8 @@ export const openCheckpoint = async (directory: string): Promise<Checkpoint> => 
 
 export interface CheckpointContent {
   readonly config: Readonly<Record<string, unknown>>;
+  /** Folder of a checkpoint whose `config.json` decides how numbers are spelled (30.0, 1e-05) that both have; default none. */
+  readonly spelledAs?: string;
   /** In the order in which shards take them. */
   readonly tensors: readonly TensorSource[];
   /** Tensor bytes that a shard takes at most, unless one tensor alone has more; 5 GB by default. */
@@ -130,7 +133,8 @@ const inShards = (tensors: readonly TensorSource[], limit: number): TensorSource
  * The sources must not read from the files of that folder when there are several shards.
  */
 export const writeCheckpoint = async (directory: string, content: CheckpointContent): Promise<void> => {
-  const { config, tensors, shardBytes = 5e9, metadata = { format: "pt" } } = content;
+  const { config, spelledAs, tensors, shardBytes = 5e9, metadata = { format: "pt" } } = content;
+  const json = spelledAs === undefined ? sortedJson(config) : spelledJson(config, await readText(join(spelledAs, configName)));
   await makeFolder(directory);
   const shards = inShards(tensors, shardBytes);
   const number = (value: number): string => String(value).padStart(5, "0");
@@ -147,7 +151,7 @@ export const writeCheckpoint = async (directory: string, content: CheckpointCont
     await writeFileAtomically(join(directory, indexName), `${sortedJson(index)}\n`);
     written.push(indexName);
   }
-  await writeFileAtomically(join(directory, configName), `${sortedJson(config)}\n`);
+  await writeFileAtomically(join(directory, configName), `${json}\n`);
   for (const name of await listFolder(directory))
     if (weightsName.test(name) && !written.includes(name)) await rm(join(directory, name), { force: true });
 };

@@ -43,6 +43,9 @@ export const readExactly = async (handle: FileHandle, target: Uint8Array, offset
   }
 };
 
+/** A file's UTF-8 text. */
+export const readText = (path: string): Promise<string> => withFile(path, (handle) => handle.readFile("utf8"));
+
 /** The names in a folder, sorted. */
 export const listFolder = async (path: string): Promise<string[]> => {
   try {

@@ -30,6 +30,13 @@ export async function* tensorChunks(location: TensorLocation, chunkBytes = 4 * 2
   }
 }
 
+/** The values of a tensor in order as float32, some MiB of the file at a time; each chunk is valid until the next is asked for. */
+export async function* float32Chunks(location: TensorLocation): AsyncGenerator<Float32Array> {
+  const { array, bytes } = dtypes[location.dtype];
+  for await (const chunk of tensorChunks(location))
+    yield toFloat32({ dtype: location.dtype, data: new array(chunk.buffer, 0, chunk.length / bytes) });
+}
+
 /** A tensor in its own dtype, copied into host memory. */
 export const readTensor = async ({ path, dtype, shape, offset, bytes }: TensorLocation): Promise<HostTensor> => {
   let content: Uint8Array<ArrayBuffer>;

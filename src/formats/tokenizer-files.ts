@@ -1,7 +1,7 @@
 /** @file Reads the files of a model folder that describe its tokenizer, its special tokens and its chat template. It knows nothing about encoding. */
 import { join } from "node:path";
 import { LowrankError } from "../util/index.ts";
-import { withFile } from "./disk.ts";
+import { readText } from "./disk.ts";
 import { isObject, readJsonObject } from "./json.ts";
 import { tokenizerJson, type TokenizerJson } from "./tokenizer-json.ts";
 
@@ -26,8 +26,6 @@ const optional = async <T>(reading: Promise<T>): Promise<T | undefined> => {
     throw error;
   }
 };
-
-const readText = (path: string): Promise<string> => withFile(path, (handle) => handle.readFile("utf8"));
 
 const names = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"];
 

@@ -1,24 +1,20 @@
 /** @file Prepares a checkpoint's weights as float32 that programs map from disk. It knows nothing about the programs. */
 import { join } from "node:path";
-import { dtypes, type DType } from "../util/index.ts";
+import type { DType } from "../util/index.ts";
 import { baseDigest } from "./base-digest.ts";
 import { cacheDirectory } from "./cache-directory.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { makeFolder } from "./disk.ts";
 import type { TensorLocation } from "./safetensors-header.ts";
 import { writeSafetensors, type TensorSource } from "./safetensors-write.ts";
-import { readSafetensorsHeader, tensorChunks, toFloat32 } from "./safetensors.ts";
+import { float32Chunks, readSafetensorsHeader } from "./safetensors.ts";
 
 type Tensors = ReadonlyMap<string, TensorLocation>;
 
 const converted: ReadonlySet<DType> = new Set(["bf16", "f16", "f64"]);
 
 async function* widened(location: TensorLocation): AsyncGenerator<Uint8Array> {
-  const { array, bytes } = dtypes[location.dtype];
-  for await (const chunk of tensorChunks(location)) {
-    const values = toFloat32({ dtype: location.dtype, data: new array(chunk.buffer, 0, chunk.length / bytes) });
-    yield new Uint8Array(values.buffer);
-  }
+  for await (const values of float32Chunks(location)) yield new Uint8Array(values.buffer);
 }
 
 /** The tensors of a cache file if they are the wanted ones; a file that is missing or damaged gives nothing. */

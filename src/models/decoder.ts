@@ -14,6 +14,7 @@ import {
   type RopeTables,
 } from "../nn/index.ts";
 import { roundTo, type Half } from "../util/index.ts";
+import { decoderLayout, type DecoderGguf } from "./decoder-gguf.ts";
 import { decoderHead } from "./heads/decoder-head.ts";
 import { linearParameters } from "./heads/head.ts";
 import type { LinearSpec, Model, ParameterSpec } from "./model.ts";
@@ -72,6 +73,8 @@ export interface Decoder {
   readonly residualScale: number;
   /** What becomes of the head's output; default nothing. */
   readonly finish?: (logits: Tensor) => Tensor;
+  /** What llama.cpp makes of the family; default nothing. */
+  readonly gguf?: DecoderGguf;
 }
 
 const embedding = "model.embed_tokens";
@@ -226,6 +229,8 @@ export const decoderModel = (decoder: Decoder): Model => {
     linears: [...indices.flatMap((index) => layerLinears(decoder, index)), ...linears],
     ...rest,
     mask: causalMask,
+    mlxRoot: "model",
+    ...(decoder.gguf && { gguf: decoderLayout(decoder, decoder.gguf) }),
     forward: forwardOf(decoder),
     withRoundedBuffers: (half) => decoderModel(withRoundedBuffers(decoder, half)),
   };

@@ -19,5 +19,12 @@ export const gemma: Family = (config, where) => {
     embeddingScale: Math.sqrt(decoder.hiddenSize),
     isScaleBuffered: true,
     rope: () => rope,
+    gguf: {
+      architecture: "gemma",
+      interleaved: false,
+      activation: activations.gelu_pytorch_tanh,
+      scalings: ["linear", "yarn"],
+      readsHead: false,
+    },
   });
 };

@@ -1,5 +1,6 @@
 /** @file The Gemma 2 family: Gemma with norms around both blocks, windows in every other layer, and soft caps on scores and logits. */
-import { configReader } from "../formats/index.ts";
+import { configReader, gguf } from "../formats/index.ts";
+import { activations } from "../nn/index.ts";
 import {
   activationOf,
   cappedLogits,
@@ -18,6 +19,8 @@ export const gemma2: Family = (config, where) => {
   const read = configReader(config, where);
   const decoder = readDecoder("gemma2", config, where, { headSize: 256, keyValueHeads: 4, maxPositions: 8192, tied: true });
   const rope = decoderRope(decoder, where);
+  const scoreCap = optional(config, "attn_logit_softcapping", 50, where);
+  const logitCap = optional(config, "final_logit_softcapping", 30, where);
   return decoderModel({
     ...decoder,
     norms: {
@@ -37,7 +40,20 @@ export const gemma2: Family = (config, where) => {
       4096,
     ),
     scoreScale: read.number("query_pre_attn_scalar", 256) ** -0.5,
-    scoreCap: optional(config, "attn_logit_softcapping", 50, where),
-    finish: cappedLogits(optional(config, "final_logit_softcapping", 30, where)),
+    scoreCap,
+    finish: cappedLogits(logitCap),
+    gguf: {
+      architecture: "gemma2",
+      interleaved: false,
+      activation: activations.gelu_pytorch_tanh,
+      scalings: ["linear", "yarn"],
+      windowPeriod: 2,
+      // Known to llama.cpp by the number of layers.
+      scoreScale: (decoder.layers === 46 ? decoder.hiddenSize / decoder.heads : decoder.headSize) ** -0.5,
+      readsHead: false,
+      ...(scoreCap === undefined || logitCap === undefined
+        ? { obstacle: "with soft caps on scores and logits" }
+        : { metadata: { attn_logit_softcapping: gguf.f32(scoreCap), final_logit_softcapping: gguf.f32(logitCap) } }),
+    },
   });
 };

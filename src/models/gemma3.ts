@@ -1,5 +1,6 @@
 /** @file The text part of the Gemma 3 family: Gemma 2 with norms on queries and keys instead of soft caps, and a rotary base for each kind of layer. */
-import { configReader } from "../formats/index.ts";
+import { configReader, gguf } from "../formats/index.ts";
+import { activations } from "../nn/index.ts";
 import {
   activationOf,
   cappedLogits,
@@ -28,6 +29,8 @@ export const gemma3: Family = (config, where) => {
   requireValue(config, "use_bidirectional_attention", false, where);
   const read = configReader(config, where);
   const decoder = readDecoder("gemma3_text", config, where, { headSize: 256, keyValueHeads: 4, maxPositions: 131_072, tied: true });
+  const scoreCap = optional(config, "attn_logit_softcapping", null, where);
+  const logitCap = optional(config, "final_logit_softcapping", null, where);
   const settings = ropeConfigs(config);
   const full = decoderRope({ ...decoder, config: settings.full }, where, { theta: 1_000_000 });
   const local = decoderRope({ ...decoder, config: settings.sliding }, where);
@@ -49,7 +52,21 @@ export const gemma3: Family = (config, where) => {
     rope: (layer) => (sliding[layer] ? local : full),
     window: windowsOf(read, sliding, 4096),
     scoreScale: read.number("query_pre_attn_scalar", 256) ** -0.5,
-    scoreCap: optional(config, "attn_logit_softcapping", null, where),
-    finish: cappedLogits(optional(config, "final_logit_softcapping", null, where)),
+    scoreCap,
+    finish: cappedLogits(logitCap),
+    gguf: {
+      architecture: "gemma3",
+      interleaved: false,
+      activation: activations.gelu_pytorch_tanh,
+      scalings: ["linear", "yarn"],
+      windowPeriod: pattern,
+      // Known to llama.cpp by the number of layers.
+      scoreScale: (decoder.layers === 62 ? decoder.hiddenSize / decoder.heads : decoder.headSize) ** -0.5,
+      ...(scoreCap !== undefined && { obstacle: "without a soft cap on scores" }),
+      metadata: {
+        "attention.sliding_window_pattern": gguf.u32(pattern),
+        ...(logitCap !== undefined && { final_logit_softcapping: gguf.f32(logitCap) }),
+      },
+    },
   });
 };

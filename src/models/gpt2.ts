@@ -1,11 +1,33 @@
 /** @file The GPT-2 family: learned positions, layer norms with biases, fused projections whose weights lie as (in, out). */
-import { configReader } from "../formats/index.ts";
+import { configReader, gguf, type GgufValue } from "../formats/index.ts";
 import { add, reshape, slice, transpose, type Tensor } from "../graph/index.ts";
-import { causalMask, layerNorm, recomputed } from "../nn/index.ts";
+import { activations, causalMask, layerNorm, recomputed } from "../nn/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { activationOf, requireValue } from "./decoder-config.ts";
+import type { GgufPlace } from "./gguf.ts";
 import { decoderHead } from "./heads/decoder-head.ts";
 import type { Family, LinearSpec, ParameterSpec } from "./model.ts";
+
+const ggufNames: Readonly<Record<string, string>> = {
+  "transformer.wte": "token_embd",
+  "transformer.wpe": "position_embd",
+  "transformer.ln_f": "output_norm",
+  lm_head: "output",
+  ln_1: "attn_norm",
+  ln_2: "ffn_norm",
+  "attn.c_attn": "attn_qkv",
+  "attn.c_proj": "attn_output",
+  "mlp.c_fc": "ffn_up",
+  "mlp.c_proj": "ffn_down",
+};
+
+const ggufPlace = (parameter: string): GgufPlace | undefined => {
+  const [, layer, module, suffix] = /^(?:transformer\.h\.(\d+)\.)?(.+)(\.(?:weight|bias))$/.exec(parameter) ?? [];
+  const name = ggufNames[module];
+  if (name === undefined) return undefined;
+  const turned = module.includes(".c_") && suffix === ".weight";
+  return { name: `${layer === undefined ? "" : `blk.${layer}.`}${name}${suffix}`, ...(turned && { turned }) };
+};
 
 export const gpt2: Family = (config, where) => {
   const read = configReader(config, where);
@@ -83,6 +105,27 @@ export const gpt2: Family = (config, where) => {
     linears: [...indices.flatMap(linearsOf), ...linears],
     ...head,
     mask: causalMask,
+    mlxRoot: "model",
+    gguf: {
+      architecture: "gpt2",
+      place: ggufPlace,
+      describe: () => {
+        requireValue(config, "scale_attn_weights", true, where);
+        requireValue(config, "scale_attn_by_inverse_layer_idx", false, where);
+        if (activation !== activations.gelu_new)
+          throw new LowrankError("unsupported", "llama.cpp computes a gpt2 with another activation than this model has.", { where });
+        const metadata: Readonly<Record<string, GgufValue>> = {
+          context_length: gguf.u32(maxPositions),
+          embedding_length: gguf.u32(D),
+          block_count: gguf.u32(layers),
+          feed_forward_length: gguf.u32(F),
+          "attention.head_count": gguf.u32(H),
+          "attention.layer_norm_epsilon": gguf.f32(epsilon),
+          vocab_size: gguf.u32(V),
+        };
+        return { metadata: new Map(Object.entries(metadata)), tensors: new Map(), notes: [] };
+      },
+    },
     forward: (modules, { ids, attention, recompute }) => {
       const [B, T] = ids.shape;
       const normed = (name: string, x: Tensor): Tensor =>

@@ -1,6 +1,7 @@
 /** @file The Granite family: Llama with factors on embeddings, scores, residual branches and logits. */
-import { configReader } from "../formats/index.ts";
+import { configReader, gguf } from "../formats/index.ts";
 import { scale } from "../graph/index.ts";
+import { activations } from "../nn/index.ts";
 import { decoderRope, readDecoder } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
 import type { Family } from "./model.ts";
@@ -10,12 +11,29 @@ export const granite: Family = (config, where) => {
   const decoder = readDecoder("granite", config, where, { maxPositions: 2048 });
   const rope = decoderRope(decoder, where);
   const divisor = read.number("logits_scaling", 1);
+  const [scoreScale, embeddingScale, residualScale] = ["attention_multiplier", "embedding_multiplier", "residual_multiplier"].map((key) =>
+    read.number(key, 1),
+  );
   return decoderModel({
     ...decoder,
     rope: () => rope,
-    scoreScale: read.number("attention_multiplier", 1),
-    embeddingScale: read.number("embedding_multiplier", 1),
-    residualScale: read.number("residual_multiplier", 1),
+    scoreScale,
+    embeddingScale,
+    residualScale,
     finish: divisor === 1 ? undefined : (logits) => scale(logits, 1 / divisor),
+    gguf: {
+      architecture: "granite",
+      interleaved: true,
+      activation: activations.silu,
+      scalings: ["linear", "llama3", "yarn"],
+      biases: ["qkv", "output", "mlp"],
+      scoreScale,
+      metadata: {
+        "attention.scale": gguf.f32(scoreScale),
+        embedding_scale: gguf.f32(embeddingScale),
+        residual_scale: gguf.f32(residualScale),
+        logit_scale: gguf.f32(divisor),
+      },
+    },
   });
 };

@@ -1,5 +1,6 @@
 /** @file The Mistral family: Llama with one sliding window in every layer, and no biases. */
 import { configReader } from "../formats/index.ts";
+import { activations } from "../nn/index.ts";
 import { decoderRope, readDecoder, requireValue } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
 import type { Family } from "./model.ts";
@@ -15,5 +16,6 @@ export const mistral: Family = (config, where) => {
     biases: { qkv: false, output: false, mlp: false },
     rope: () => rope,
     window: () => window ?? Infinity,
+    gguf: { architecture: "llama", interleaved: true, activation: activations.silu, scalings: ["linear", "llama3", "yarn"] },
   });
 };

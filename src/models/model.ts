@@ -2,6 +2,7 @@
 import type { Tensor } from "../graph/index.ts";
 import type { Attention, Mask, Modules } from "../nn/index.ts";
 import type { Half } from "../util/index.ts";
+import type { GgufLayout } from "./gguf.ts";
 
 /** How a parameter starts when a model is trained from scratch. */
 export type Start = { readonly normal: number } | "ones" | "zeros";
@@ -99,6 +100,10 @@ export interface Model {
   readonly mask: (segments: Tensor) => Mask;
   /** The token that decoding begins with. Only encoder–decoders have one, whose encoder reads the prompt. */
   readonly decoderStart?: number;
+  /** How GGUF files hold the model; undefined for a family that they cannot hold. */
+  readonly gguf?: GgufLayout;
+  /** What mlx-lm calls the first part of its modules' names; undefined for a family that it has not. */
+  readonly mlxRoot?: string;
   /** Final hidden states, normalised: (B·T, D). */
   forward(modules: Modules, options: ForwardOptions): Tensor;
   /**

@@ -1,4 +1,5 @@
 /** @file The OLMo 2 family: norms after attention and feed-forward instead of before, and one on all queries and all keys of a token. */
+import { activations } from "../nn/index.ts";
 import { decoderRope, readDecoder } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
 import type { Family } from "./model.ts";
@@ -11,5 +12,12 @@ export const olmo2: Family = (config, where) => {
     norms: { afterAttention: "post_attention_layernorm", afterMlp: "post_feedforward_layernorm" },
     queryKeyNorm: "projection",
     rope: () => rope,
+    gguf: {
+      architecture: "olmo2",
+      interleaved: false,
+      activation: activations.silu,
+      scalings: ["linear", "yarn"],
+      repeatsTiedHead: true,
+    },
   });
 };

@@ -1,5 +1,6 @@
 /** @file The Phi 3 and 4 family: Llama with fused projections, long rotary scaling, and in later releases partly turned heads. */
 import { configReader } from "../formats/index.ts";
+import { activations } from "../nn/index.ts";
 import { decoderRope, readDecoder } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
 import type { Family } from "./model.ts";
@@ -30,5 +31,6 @@ export const phi3: Family = (config, where) => {
     fused: true,
     rope: () => rope,
     window: () => window,
+    gguf: { architecture: "phi3", interleaved: false, activation: activations.silu, scalings: ["linear", "longrope"] },
   });
 };

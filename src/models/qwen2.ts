@@ -1,5 +1,6 @@
 /** @file The Qwen 2 and 2.5 family: Llama with biases on queries, keys and values, and windows in the upper layers where they are asked for. */
 import { configReader } from "../formats/index.ts";
+import { activations } from "../nn/index.ts";
 import { decoderRope, readDecoder, slidingLayers, windowsOf } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
 import type { Family } from "./model.ts";
@@ -19,5 +20,6 @@ export const qwen2: Family = (config, where) => {
       slidingLayers(config, where, decoder.layers, (layer) => slides && layer >= from),
       4096,
     ),
+    gguf: { architecture: "qwen2", interleaved: false, activation: activations.silu, scalings: ["linear", "yarn"], biases: ["qkv"] },
   });
 };

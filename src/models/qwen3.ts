@@ -1,5 +1,6 @@
 /** @file The Qwen 3 family: Llama with a norm on each head's queries and keys. */
 import { configReader } from "../formats/index.ts";
+import { activations } from "../nn/index.ts";
 import { decoderRope, readDecoder, slidingLayers, windowsOf } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
 import type { Family } from "./model.ts";
@@ -19,5 +20,6 @@ export const qwen3: Family = (config, where) => {
       slidingLayers(config, where, decoder.layers, (layer) => slides && layer >= from),
       4096,
     ),
+    gguf: { architecture: "qwen3", interleaved: false, activation: activations.silu, scalings: ["linear", "yarn"] },
   });
 };

@@ -1,5 +1,6 @@
 /** @file The SmolLM3 family: Llama with every few layers without rotary embedding. */
 import { configReader } from "../formats/index.ts";
+import { activations } from "../nn/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { decoderRope, readDecoder, slidingLayers, windowsOf } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
@@ -22,5 +23,6 @@ export const smollm3: Family = (config, where) => {
       read,
       slidingLayers(config, where, decoder.layers, (layer) => slides && turned[layer] === 0),
     ),
+    gguf: { architecture: "smollm3", interleaved: true, activation: activations.silu, scalings: ["linear", "yarn"], ropePeriod: 4 },
   });
 };

@@ -17,6 +17,8 @@ export interface RopeSettings {
 
 /** Settings worked out. */
 export interface Rope {
+  /** What they were. */
+  readonly settings: RopeSettings;
   /** One frequency per pair of dimensions, for a sequence of that many tokens. */
   readonly frequencies: (length: number) => Float32Array;
   /** Where shorter and longer sequences have frequencies of their own, the greatest length of the shorter: a program looks at its positions. */
@@ -25,7 +27,7 @@ export interface Rope {
   readonly magnitude: number;
 }
 
-type Scaling = (settings: RopeSettings) => Rope;
+type Scaling = (settings: RopeSettings) => Omit<Rope, "settings">;
 
 const source = "rope_scaling";
 const readerOf = ({ scaling }: RopeSettings) => configReader(scaling ?? {}, source);
@@ -34,7 +36,7 @@ const readerOf = ({ scaling }: RopeSettings) => configReader(scaling ?? {}, sour
 const wavesOf = (theta: number, dimensions: number): number[] =>
   Array.from({ length: dimensions / 2 }, (_, i) => Math.fround(theta ** Math.fround((2 * i) / dimensions)));
 const inverses = (waves: readonly number[]): Float32Array => Float32Array.from(waves, (wave) => 1 / wave);
-const fixed = (frequencies: Float32Array, magnitude = 1): Rope => ({ frequencies: () => frequencies, magnitude });
+const fixed = (frequencies: Float32Array, magnitude = 1): ReturnType<Scaling> => ({ frequencies: () => frequencies, magnitude });
 
 const unscaled: Scaling = ({ theta, dimensions }) => fixed(inverses(wavesOf(theta, dimensions)));
 
@@ -130,7 +132,7 @@ export const ropeWith = (settings: RopeSettings): Rope => {
     throw new LowrankError("unsupported", `The rotary scaling "${type}" is not offered; known: ${Object.keys(scalings).join(", ")}.`, {
       where: source,
     });
-  return scalings[type](settings);
+  return { settings, ...scalings[type](settings) };
 };
 
 /**
