@@ -94,7 +94,7 @@ describe("an adapter from start to end", () => {
   });
 
   it("can be merged as half the bytes", async () => {
-    await model.merge(join(place, "half"), [{ ...adapter, weight: 1 }], "bf16");
+    await model.merge(join(place, "half"), [{ ...adapter, weight: 1 }], { dtype: "bf16" });
     expect(await readJsonObject(join(place, "half", "config.json"))).toMatchObject({ torch_dtype: "bfloat16" });
   });
 

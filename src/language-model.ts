@@ -19,7 +19,7 @@ import {
   saveAdapter,
   writeMergedCheckpoint,
   type LoraConfig,
-  type MergedDType,
+  type MergedCheckpointOptions,
   type StoredAdapter,
   type WeightedAdapter,
 } from "./lora/index.ts";
@@ -86,7 +86,7 @@ export interface LanguageModel {
   /** Text after a prompt, piece by piece; for several texts `generator` is faster. */
   generate(prompt: string, options?: TextOptions): AsyncGenerator<string, FinishReason>;
   /** Writes a checkpoint with the adapters folded in, with the base's tokenizer; tensors keep the base's type unless `dtype` names one. */
-  merge(directory: string, adapters: readonly WeightedAdapter[], dtype?: MergedDType): Promise<void>;
+  merge(directory: string, adapters: readonly WeightedAdapter[], options?: MergedCheckpointOptions): Promise<void>;
   /** Frees everything; the process can end. */
   close(): Promise<void>;
 }
@@ -155,7 +155,7 @@ export const loadModel = async (reference: string, options: OrtOptions = {}): Pr
         await generator.close();
       }
     },
-    merge: (folder, adapters, dtype) => writeMergedCheckpoint(backend, base, adapters, folder, dtype),
+    merge: (folder, adapters, options) => writeMergedCheckpoint(backend, base, adapters, folder, options),
     close: () => backend.dispose(),
   };
   return model;

@@ -6,6 +6,6 @@ export { LoRALayer, scalingOf } from "./lora.ts";
 export { isSaved, selectTargets, targetNames, type AdapterTarget } from "./targets.ts";
 export type { Variant } from "./variants/variant.ts";
 export { mergedTensors, mergeModule, unmergeModule, type WeightedAdapter } from "./merge.ts";
-export { writeMergedCheckpoint, type MergedDType } from "./merged-checkpoint.ts";
+export { writeMergedCheckpoint, type MergedCheckpointOptions, type MergedDType } from "./merged-checkpoint.ts";
 export { loadAdapter, saveAdapter, type LoadAdapterOptions, type StoredAdapter } from "./store.ts";
 export { isWhole, mixedTensors } from "./whole.ts";

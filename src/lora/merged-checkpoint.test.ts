@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, symlink } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -69,7 +69,7 @@ describe("a merged checkpoint", () => {
   ] as const)("can be written as %s", async (dtype, name, tolerance) => {
     const adapters = [await adapterOn({})];
     const directory = await folder();
-    await writeMergedCheckpoint(backend, base, adapters, directory, dtype);
+    await writeMergedCheckpoint(backend, base, adapters, directory, { dtype });
     const { config, tensors } = await openCheckpoint(directory);
     expect(config["torch_dtype"]).toBe(name);
     expect(new Set([...tensors.values()].map((location) => location.dtype))).toEqual(new Set([dtype]));
@@ -81,10 +81,41 @@ describe("a merged checkpoint", () => {
     expect(new Set([...(await openCheckpoint(again)).tensors.values()].map((location) => location.dtype))).toEqual(new Set([dtype]));
   });
 
+  it("is cut into shards that take the tensors in order, with an index", async () => {
+    const adapters = [await adapterOn({})];
+    const directory = await folder();
+    await writeMergedCheckpoint(backend, base, adapters, directory, { shardBytes: 8000 });
+    const files = (await readdir(directory)).filter((name) => name.endsWith(".safetensors"));
+    expect(files.length).toBeGreaterThan(2);
+    expect(files[0]).toBe(`model-00001-of-0000${files.length}.safetensors`);
+    const index = JSON.parse(await readFile(join(directory, "model.safetensors.index.json"), "utf8")) as Record<string, object>;
+    const { tensors } = await openCheckpoint(directory);
+    expect(Object.keys(index["weight_map"]).toSorted()).toEqual([...tensors.keys()].toSorted());
+    const sizes = files.map((file) =>
+      [...tensors.values()].filter(({ path }) => path.endsWith(file)).reduce((sum, { bytes }) => sum + bytes, 0),
+    );
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(8000);
+    const [alone, beside] = [await logitsOf(await openBase(directory)), await logitsOf(base, adapters)];
+    expect(largestDifference(alone, beside)).toBeLessThan(1e-4);
+  });
+
+  it("spells the configuration's numbers as the base does", async () => {
+    const configPath = join(base.directory, "config.json");
+    const own = await readFile(configPath, "utf8");
+    const [float, directory] = [own.replace('"rope_theta": 10000', '"rope_theta": 10000.0'), await folder()];
+    try {
+      await writeFile(configPath, float);
+      await writeMergedCheckpoint(backend, base, [await adapterOn({})], directory);
+    } finally {
+      await writeFile(configPath, own);
+    }
+    expect(await readFile(join(directory, "config.json"), "utf8")).toBe(float);
+  });
+
   it("is refused as f16 where a value is too large, and leaves no file", async () => {
     const one = await adapterOn({ target_modules: ["layers.0.mlp.up_proj"] });
     const directory = await folder();
-    const error = await writeMergedCheckpoint(backend, base, [{ ...one, weight: 1e7 }], directory, "f16").catch(
+    const error = await writeMergedCheckpoint(backend, base, [{ ...one, weight: 1e7 }], directory, { dtype: "f16" }).catch(
       (thrown: unknown) => thrown,
     );
     expect(error).toMatchObject({ code: "invalid-data", where: "model.layers.0.mlp.up_proj.weight" });

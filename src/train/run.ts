@@ -92,6 +92,7 @@ const saveResult = async (subject: Subject, { layout }: Trainable, parameters: F
   await copyCompanions(directory, folder);
   await writeCheckpoint(folder, {
     config: { ...modelOf(subject).config, torch_dtype: "float32", dtype: "float32" },
+    spelledAs: directory,
     tensors: tensorSources(tensors),
   });
 };

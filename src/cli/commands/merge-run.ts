@@ -51,7 +51,9 @@ export const run = async (options: MergeOptions, context: CommandContext): Promi
   const backend = ortBackend(ortOptions(options));
   try {
     const expected = await sampleLogits(backend, await adaptedInference(backend, base, adapters));
-    await writeMergedCheckpoint(backend, base, adapters, options.output, options.dtype === "source" ? undefined : options.dtype);
+    await writeMergedCheckpoint(backend, base, adapters, options.output, {
+      dtype: options.dtype === "source" ? undefined : options.dtype,
+    });
     const { merged, difference } = await check(backend, options.output, expected);
     const bytes = await folderBytes(options.output, /\.safetensors$/);
     context.out(`Merged model in ${options.output}: ${formatBytes(bytes)}.`);
