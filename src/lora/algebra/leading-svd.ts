@@ -1,9 +1,9 @@
 /** @file The leading singular triplets of a large matrix, iterated until they have settled. It knows nothing about models. */
 import { LowrankError, type Random } from "../../util/index.ts";
-import type { Operator } from "./operator.ts";
+import { denseRows, type Operator } from "./operator.ts";
 import { normalVectors } from "./randomised-svd.ts";
 import { svd, truncate, type Svd } from "./svd.ts";
-import { addScaled, combine, dot, norm, scaled, turned, unitVectors, type Vectors } from "./vectors.ts";
+import { addScaled, combine, dot, norm, scaled, unitVectors, type Vectors } from "./vectors.ts";
 
 /** Vectors per product: fewer leave the machine idle, more make the bases grow faster than the triplets settle. */
 const block = 16;
@@ -47,9 +47,6 @@ const completed = ({ U, S, V }: Svd, rank: number, { inFeatures, outFeatures }: 
   };
   return { U: filled(U, outFeatures), S: padded(S, rank), V: filled(V, inFeatures) };
 };
-
-const denseRows = async ({ inFeatures, outFeatures, forward, adjoint }: Operator): Promise<Float64Array[]> =>
-  outFeatures < inFeatures ? adjoint(unitVectors(outFeatures)) : turned(await forward(unitVectors(inFeatures)));
 
 export interface LeadingOptions {
   readonly rank: number;

@@ -2,7 +2,7 @@
 import { input, matmul, program, type Tensor } from "../../graph/index.ts";
 import type { Backend, Executable, Feed } from "../../runtime/index.ts";
 import { f32, LowrankError, type HostTensor } from "../../util/index.ts";
-import { combine, dots, fromRows, rowsOf, turned, type Vectors } from "./vectors.ts";
+import { combine, dots, fromRows, rowsOf, turned, unitVectors, type Vectors } from "./vectors.ts";
 
 /** M (outFeatures, inFeatures), as checkpoints hold W. */
 export interface Operator {
@@ -70,6 +70,19 @@ export const weightOperator = (backend: Backend, W: Tensor, { isTurned = false, 
   });
 };
 
+/** The operator of a matrix at hand, (out, in) or turned, which stays with the backend until it is disposed. */
+export const uploadedOperator = async (backend: Backend, matrix: HostTensor, isTurned = false): Promise<Operator> => {
+  const resident = await backend.upload(matrix);
+  const operator = weightOperator(backend, input("M", matrix.shape), { isTurned, feeds: { M: resident } });
+  return {
+    ...operator,
+    dispose: async () => {
+      await operator.dispose();
+      await backend.release(resident);
+    },
+  };
+};
+
 /** The operator of a small matrix by its rows, in float64. */
 export const matrixOperator = (rows: Vectors): Operator => {
   const columns = turned(rows);
@@ -81,3 +94,16 @@ export const matrixOperator = (rows: Vectors): Operator => {
     dispose: async () => {},
   };
 };
+
+/** All rows of M. */
+export const denseRows = async ({ inFeatures, outFeatures, forward, adjoint }: Operator): Promise<Float64Array[]> =>
+  outFeatures < inFeatures ? adjoint(unitVectors(outFeatures)) : turned(await forward(unitVectors(inFeatures)));
+
+/** The operator of the product L·R, which is not made. Disposing it leaves the factors. */
+export const productOperator = (left: Operator, right: Operator): Operator => ({
+  inFeatures: right.inFeatures,
+  outFeatures: left.outFeatures,
+  forward: async (vectors) => left.forward(await right.forward(vectors)),
+  adjoint: async (vectors) => right.adjoint(await left.adjoint(vectors)),
+  dispose: async () => {},
+});

@@ -1,5 +1,5 @@
 /** @file The thin QR decomposition by Householder's reflections [Golub and Van Loan 2013, alg. 5.2.1], in float64, with LAPACK's signs. */
-import { addScaled, dot, scaled, type Vectors } from "./vectors.ts";
+import { addScaled, dot, scaled, unitVectors, type Vectors } from "./vectors.ts";
 
 /** aⱼ = Σᵢ R[i][j]·Q[i] for columns aⱼ. */
 export interface Qr {
@@ -33,26 +33,37 @@ const reflect = ({ v, tau }: Reflection, place: number, x: Float64Array): void =
   addScaled(tail, -tau * dot(v, tail), v);
 };
 
-/**
- * Q·R of a matrix given by its columns, which stay as they are. Columns that depend on those before get a basis vector all the same.
- * Costs 4·rows·columns² multiplications.
- */
-export const qr = (columns: Vectors): Qr => {
+/** R, and Q as what it does to a few vectors of k coordinates; Q itself is not made. The given columns stay as they are. */
+export const triangle = (columns: Vectors): { readonly R: readonly Float64Array[]; times(vectors: Vectors): Float64Array[] } => {
   const work = columns.map((column) => column.slice());
-  const count = Math.min(work.length, work[0].length);
+  const [width, length] = [work.length, work[0].length];
+  const count = Math.min(width, length);
   const reflections: Reflection[] = [];
   for (let place = 0; place < count; place++) {
     const made = reflection(work[place].subarray(place));
     work[place][place] = made.diagonal;
-    for (const column of work.slice(place + 1)) reflect(made, place, column);
+    for (let later = place + 1; later < width; later++) reflect(made, place, work[later]);
     reflections.push(made);
   }
-  const R = Array.from({ length: count }, (_, row) => Float64Array.from(work, (column, index) => (index < row ? 0 : column[row])));
-  const Q = Array.from({ length: count }, (_, index) => {
-    const unit = new Float64Array(work[0].length);
-    unit[index] = 1;
-    for (let place = index; place >= 0; place--) reflect(reflections[place], place, unit);
-    return unit;
-  });
-  return { Q, R };
+  return {
+    R: Array.from({ length: count }, (_, row) => Float64Array.from(work, (column, index) => (index < row ? 0 : column[row]))),
+    times: (vectors) =>
+      vectors.map((coordinates) => {
+        const result = new Float64Array(length);
+        result.set(coordinates);
+        // Those behind the last coordinate leave it alone.
+        const last = coordinates.findLastIndex((value) => value !== 0);
+        for (let place = last; place >= 0; place--) reflect(reflections[place], place, result);
+        return result;
+      }),
+  };
+};
+
+/**
+ * Q·R of a matrix given by its columns. Columns that depend on those before get a basis vector all the same.
+ * Costs 4·rows·columns² multiplications.
+ */
+export const qr = (columns: Vectors): Qr => {
+  const { R, times } = triangle(columns);
+  return { Q: times(unitVectors(R.length)), R };
 };
