@@ -12,18 +12,18 @@ import {
   type Inference,
 } from "./generate/index.ts";
 import {
-  initialParameters,
   loadAdapter,
   loraConfig,
   planAdapter,
   saveAdapter,
+  startAdapter,
   writeMergedCheckpoint,
   type LoraConfig,
   type MergedCheckpointOptions,
   type StoredAdapter,
   type WeightedAdapter,
 } from "./lora/index.ts";
-import { openBase, storedValues, type Base } from "./models/index.ts";
+import { openBase, type Base } from "./models/index.ts";
 import { ortBackend, type Backend, type OrtOptions } from "./runtime/index.ts";
 import { checkOutput, nextToken, run, type RunSettings, type TrainEvent } from "./train/index.ts";
 
@@ -124,10 +124,8 @@ export const loadModel = async (reference: string, options: OrtOptions = {}): Pr
     base,
     tokenizer,
     backend,
-    attach: async (config = {}, seed = 0) => {
-      const adapter = planAdapter(base.model, loraConfig({ base_model_name_or_path: reference, ...config }));
-      return { adapter, parameters: await initialParameters(adapter, seed, (name) => storedValues(base, name)) };
-    },
+    attach: (config = {}, seed = 0) =>
+      startAdapter(planAdapter(base.model, loraConfig({ base_model_name_or_path: reference, ...config })), base, seed),
     loadAdapter: (folder, { allowOtherBase = false } = {}) => loadAdapter(folder, base.model, { baseDigest: base.digest, allowOtherBase }),
     saveAdapter: (folder, adapter) => saveAdapter(folder, base.model, adapter, base.digest),
     train: async function* ({ data, evalData, output, adapter, resume = false, signal, ...given }) {

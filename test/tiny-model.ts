@@ -3,8 +3,8 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { copyCompanions, tensorSources, writeCheckpoint } from "../src/formats/index.ts";
-import { loraConfig, planAdapter, type LoraConfig, type StoredAdapter } from "../src/lora/index.ts";
-import { modelOf, storedValues, type Base } from "../src/models/index.ts";
+import { loraConfig, planAdapter, startAdapter, type LoraConfig, type StoredAdapter } from "../src/lora/index.ts";
+import { modelOf, type Base } from "../src/models/index.ts";
 import { viewOf } from "../src/nn/index.ts";
 import { freshParameters, trainableModel } from "../src/train/index.ts";
 import { random, type HostTensor } from "../src/util/index.ts";
@@ -55,12 +55,8 @@ type LlamaConfig = typeof tinyConfig & { attention_bias: boolean; mlp_bias: bool
 /** An adapter all of whose tensors have been moved from their start, as if it had been trained. */
 export const randomAdapter = async (base: Base, config: Partial<LoraConfig> = {}, seed = 1): Promise<StoredAdapter> => {
   const adapter = planAdapter(base.model, loraConfig({ r: 4, lora_alpha: 8, ...config }));
-  const parameters = new Float32Array(adapter.layout.size);
+  const stored = await startAdapter(adapter, base, seed);
   const generator = random(seed, 2);
-  for (const slot of adapter.layout.slots) {
-    const view = viewOf(parameters, slot);
-    if (slot.role === "weight" || slot.role === "bias") view.set(await storedValues(base, slot.name));
-    for (let index = 0; index < view.length; index++) view[index] += generator.normal() * 0.1;
-  }
-  return { adapter, parameters };
+  for (let index = 0; index < stored.parameters.length; index++) stored.parameters[index] += generator.normal() * 0.1;
+  return stored;
 };

@@ -85,7 +85,7 @@ it("a tied head does not follow an embedding that an adapter trains whole", asyn
   viewOf(parameters, slot).set(await storedValues(base, slot.name));
   const unseen = 5;
   viewOf(parameters, slot).fill(9, unseen * base.model.hiddenSize, (unseen + 1) * base.model.hiddenSize);
-  const adapters = [{ adapter: stored.adapter, parameters, weight: 1 }];
+  const adapters = [{ ...stored, parameters, weight: 1 }];
   const plain = await baseLogits(base);
   expect(await beside(base, adapters)).toEqual(plain);
   expect(await folded(base, adapters)).toEqual(plain);
@@ -133,7 +133,7 @@ describe("several adapters", () => {
     const whole = (value: number): WeightedAdapter => {
       const parameters = new Float32Array(adapter.layout.size);
       parameters.fill(value, slot.offset, slot.offset + slot.size);
-      return { adapter, parameters, weight: 0.5 };
+      return { adapter, parameters, frozen: new Float32Array(), weight: 0.5 };
     };
     // W + ½(1 − W) + ½(3 − W) = 2: every logit is twice the sum of the hidden state.
     const logits = await beside(base, [whole(1), whole(3)]);
@@ -146,7 +146,7 @@ describe("what stays with the backend", () => {
   it("is one tensor per factor beside the base, one per changed tensor folded in, and nothing after disposal", async () => {
     const base = bases.tied;
     const adapter = planAdapter(base.model, loraConfig({ target_modules: ["q_proj", "lm_head"], modules_to_save: ["model.norm"] }));
-    const stored = { adapter, parameters: new Float32Array(adapter.layout.size), weight: 1 };
+    const stored = { adapter, parameters: new Float32Array(adapter.layout.size), frozen: new Float32Array(), weight: 1 };
     const before = backend.held();
     for (const [prepare, count] of [
       [adaptedInference, 2 * (2 * 3) + 1],

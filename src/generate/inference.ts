@@ -1,10 +1,20 @@
 /** @file A base made ready to generate: alone, with adapters beside it, or with adapters folded in. It knows nothing about tokens. */
 import { input, type Tensor } from "../graph/index.ts";
-import { adaptedModules, findBase, isWhole, mergedTensors, mixedTensors, type ActiveAdapter, type WeightedAdapter } from "../lora/index.ts";
+import {
+  adaptedModules,
+  findBase,
+  isWhole,
+  mergedTensors,
+  mixedTensors,
+  valuesOf,
+  type ActiveAdapter,
+  type Adapter,
+  type WeightedAdapter,
+} from "../lora/index.ts";
 import { frozenModules, modelModules, storedTensors, type Base, type Model } from "../models/index.ts";
-import { viewOf, type Modules } from "../nn/index.ts";
+import type { Modules, ParameterSlot } from "../nn/index.ts";
 import type { Backend, Resident } from "../runtime/index.ts";
-import { f32, type HostTensor } from "../util/index.ts";
+import type { HostTensor } from "../util/index.ts";
 
 /** A model as it generates: modules for one program at a time, and what their inputs are fed. */
 export interface Inference {
@@ -54,21 +64,21 @@ const fedOver = (base: Base, feeds: Readonly<Record<string, Resident>>): ((name:
   };
 };
 
-/** The base with adapters beside it: h = xW + Σ weight·s·xAB. A and B stay with the backend. */
+// What is trained whole is mixed into the base instead.
+const ownSlots = ({ layout, frozen }: Adapter): ParameterSlot[] => [...layout.slots.filter((slot) => !isWhole(slot)), ...frozen.slots];
+
+/** The base with adapters beside it: h = xW + Σ weight·s·xAB. Their tensors stay with the backend. */
 export const adaptedInference = async (backend: Backend, base: Base, adapters: readonly WeightedAdapter[]): Promise<Inference> => {
   const nameOf = (index: number, slot: string): string => `adapter.${index}.${slot}`;
-  const factors = adapters.flatMap(({ adapter, parameters }, index) =>
-    adapter.layout.slots
-      .filter((slot) => !isWhole(slot))
-      .map((slot) => [nameOf(index, slot.name), () => Promise.resolve(f32(viewOf(parameters, slot), slot.shape))] as const),
-  );
+  const factors = adapters.flatMap((stored, index) => {
+    const values = valuesOf(stored);
+    return ownSlots(stored.adapter).map(({ name }) => [nameOf(index, name), () => Promise.resolve(values.get(name)!)] as const);
+  });
   const { feeds, dispose } = await uploadAll(backend, [...factors, ...mixedTensors(base, adapters)]);
   const activate = ({ adapter, weight }: WeightedAdapter, index: number): ActiveAdapter => ({
     adapter,
     weight,
-    tensors: new Map(
-      adapter.layout.slots.filter((slot) => !isWhole(slot)).map(({ name, shape }) => [name, input(nameOf(index, name), shape)]),
-    ),
+    tensors: new Map(ownSlots(adapter).map(({ name, shape }) => [name, input(nameOf(index, name), shape)])),
   });
   return {
     model: base.model,

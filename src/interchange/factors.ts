@@ -94,5 +94,5 @@ export const adapterOf = (
       );
     viewOf(parameters, slot).set(tensor.data as Float32Array);
   }
-  return { adapter, parameters };
+  return { adapter, parameters, frozen: new Float32Array(adapter.frozen.size) };
 };

@@ -8,7 +8,8 @@ import { openBase, storedTensors, storedValues, type Base } from "../models/inde
 import { viewOf } from "../nn/index.ts";
 import { referenceBackend } from "../runtime/index.ts";
 import { f32, random, sizeOf, type HostTensor } from "../util/index.ts";
-import { adaptedModules, initialParameters, planAdapter, slotTensors, type Adapter } from "./adapter.ts";
+import { adaptedModules, slotTensors } from "./adapted-modules.ts";
+import { planAdapter, startAdapter, type Adapter } from "./adapter.ts";
 import { loraConfig, type LoraConfig } from "./config.ts";
 
 let bases: Readonly<Record<"tied" | "biased", Base>>;
@@ -81,10 +82,8 @@ describe("an adapter's plan", () => {
 });
 
 describe("starting values", () => {
-  const start = (config: Partial<LoraConfig>, seed = 0): Promise<Float32Array> => {
-    const adapter = plan("biased", config);
-    return initialParameters(adapter, seed, (name) => storedValues(bases.biased, name));
-  };
+  const start = async (config: Partial<LoraConfig>, seed = 0): Promise<Float32Array> =>
+    (await startAdapter(plan("biased", config), bases.biased, seed)).parameters;
   const view = (values: Float32Array, config: Partial<LoraConfig>, name: string): Float32Array =>
     viewOf(
       values,

@@ -37,7 +37,12 @@ export class LoRALayer {
 
   /** h = x·W + s·(x·A)·B from x (N, d_in) and base = x·W (N, d_out); what A reads may have gone through dropout. */
   adapt(x: Tensor, base: Tensor): Tensor {
-    return matmul(matmul(x, this.A, { alpha: this.scaling }), this.B, {}, base);
+    return this.expand(matmul(x, this.A, { alpha: this.scaling }), base);
+  }
+
+  /** base + z·B from z = s·x·A (N, r). */
+  expand(z: Tensor, base: Tensor): Tensor {
+    return matmul(z, this.B, {}, base);
   }
 
   /** ΔW = s·A·B as (d_in, d_out), the paper's orientation. */
@@ -47,16 +52,16 @@ export class LoRALayer {
 
   /** W + ΔW, for W as checkpoints hold it: (d_out, d_in). */
   merge(W: Tensor): Tensor {
-    return add(W, this.turnedUpdate());
+    return add(W, this.delta());
   }
 
   /** W′ − ΔW: what `merge` was given. */
   unmerge(merged: Tensor): Tensor {
-    return subtract(merged, this.turnedUpdate());
+    return subtract(merged, this.delta());
   }
 
-  // (A·B)ᵀ = Bᵀ·Aᵀ, (d_out, d_in)
-  private turnedUpdate(): Tensor {
+  /** ΔW as checkpoints hold W: (A·B)ᵀ = Bᵀ·Aᵀ, (d_out, d_in). */
+  delta(): Tensor {
     return matmul(this.B, this.A, { transposeA: true, transposeB: true, alpha: this.scaling });
   }
 }

@@ -65,7 +65,7 @@ describe("a merged weight", () => {
             for (let i = 0; i < inFeatures; i++)
               for (let k = 0; k < rank; k++) expected[o * inFeatures + i] += weight * scaling * A[i * rank + k] * B[k * outFeatures + o];
         }
-        const merged = valuesOf((await mergeModule(backend, module, W, adapters))!);
+        const merged = valuesOf((await mergeModule(backend, module, { weight: W }, adapters))!.weight);
         merged.forEach((value, index) => expect(value).toBeCloseTo(expected[index], 5));
       }),
       { numRuns: 20 },
@@ -77,9 +77,9 @@ describe("a merged weight", () => {
       fc.asyncProperty(several, fc.nat(), async (settings, seed) => {
         const W = randomWeight(seed);
         const adapters = await adaptersOf(settings);
-        const merged = (await mergeModule(backend, module, W, adapters))!;
+        const merged = (await mergeModule(backend, module, { weight: W }, adapters))!;
         const back = (await unmergeModule(backend, module, merged, adapters))!;
-        expect(relative(valuesOf(back), valuesOf(W))).toBeLessThan(1e-6);
+        expect(relative(valuesOf(back.weight), valuesOf(W))).toBeLessThan(1e-6);
       }),
       { numRuns: 30 },
     );
@@ -87,16 +87,17 @@ describe("a merged weight", () => {
 
   it("is the same from the base's file as from its values", async () => {
     const adapters = await adaptersOf([{ r: 3, lora_alpha: 5, use_rslora: false, weight: 1, seed: 4 }]);
-    const stored = storedTensors(base)(`${module}.weight`)!;
-    const values = f32(await storedValues(base, `${module}.weight`), shape);
+    const stored = { weight: storedTensors(base)(`${module}.weight`)! };
+    const values = { weight: f32(await storedValues(base, `${module}.weight`), shape) };
     expect(await mergeModule(backend, module, stored, adapters)).toEqual(await mergeModule(backend, module, values, adapters));
   });
 
   it("is none where no adapter targets the module", async () => {
     const adapters = [{ ...(await randomAdapter(base, { target_modules: ["q_proj"] })), weight: 1 }];
-    expect(await mergeModule(backend, module, randomWeight(0), adapters)).toBeUndefined();
-    expect(await unmergeModule(backend, module, randomWeight(0), adapters)).toBeUndefined();
-    expect(await mergeModule(backend, module, randomWeight(0), [])).toBeUndefined();
+    const own = { weight: randomWeight(0) };
+    expect(await mergeModule(backend, module, own, adapters)).toBeUndefined();
+    expect(await unmergeModule(backend, module, { ...own, kept: {} }, adapters)).toBeUndefined();
+    expect(await mergeModule(backend, module, own, [])).toBeUndefined();
   });
 });
 

@@ -63,7 +63,7 @@ describe("adapter folders", () => {
     [
       "no effect",
       (tensors) => tensors.forEach(({ data }, name) => name.endsWith("lora_B") && data.fill(0 as never)),
-      "The adapter has no effect: every B is zero.",
+      "The adapter has no effect: its update is zero in every module.",
     ],
   ])("are refused with %s", async (name, change, message) => {
     const directory = await tampered(name.replaceAll(" ", "-"), change);

@@ -1,47 +1,36 @@
 /** @file Keeps adapters in PEFT's folders and takes them back, checked against the model tensor by tensor. It knows nothing about how they were trained. */
 import { readPeftAdapter, writePeftAdapter } from "../formats/index.ts";
 import type { Model } from "../models/index.ts";
-import { viewOf } from "../nn/index.ts";
 import { LowrankError, type HostTensor } from "../util/index.ts";
-import { planAdapter, type Adapter } from "./adapter.ts";
+import { planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapter.ts";
 import { readLoraConfig, writeLoraConfig } from "./config.ts";
+import { candidatesOf } from "./kinds/index.ts";
 import { targetNames } from "./targets.ts";
+import { isWhole } from "./whole.ts";
 
 /** Under this key the file's metadata holds the digest of the base that the adapter was trained on. */
 const digestKey = "lowrank.base";
 
-/** An adapter with its values. */
-export interface StoredAdapter {
-  readonly adapter: Adapter;
-  readonly parameters: Float32Array;
-}
-
 /** Writes an adapter as PEFT reads it, with the digest of its base. */
-export const saveAdapter = async (
-  directory: string,
-  model: Model,
-  { adapter, parameters }: StoredAdapter,
-  baseDigest: string,
-): Promise<void> => {
-  const { config, targets, layout } = adapter;
+export const saveAdapter = async (directory: string, model: Model, stored: StoredAdapter, baseDigest: string): Promise<void> => {
+  const { variant, targets, config: own } = stored.adapter;
+  const whole = { config: own, targets, tensors: valuesOf(stored), metadata: {} };
+  const { config, tensors, metadata } = variant.saved?.(whole) ?? whole;
   const expanded =
-    config.target_modules === "all-linear" ? targetNames(model.linears, [...targets.values()], config) : config.target_modules;
-  const tensors = new Map<string, HostTensor>(
-    layout.slots.map((slot) => [slot.name, { dtype: "f32", shape: slot.shape, data: viewOf(parameters, slot) }]),
-  );
+    config.target_modules === "all-linear" ? targetNames(candidatesOf(model), [...targets.values()], config) : config.target_modules;
   await writePeftAdapter(directory, {
     // Said for PEFT; read back, the model knows how its weights lie.
     config: {
       ...writeLoraConfig({ ...config, target_modules: expanded }),
-      fan_in_fan_out: [...targets.values()].some(({ turned }) => turned),
+      fan_in_fan_out: model.linears.some(({ module, turned }) => turned && targets.has(module)),
     },
     tensors,
-    metadata: { [digestKey]: baseDigest },
+    metadata: { ...metadata, [digestKey]: baseDigest },
   });
 };
 
 const checkTensors = (adapter: Adapter, tensors: ReadonlyMap<string, HostTensor>, where: string): void => {
-  const slots = new Map(adapter.layout.slots.map((slot) => [slot.name, slot]));
+  const slots = new Map([...adapter.layout.slots, ...adapter.frozen.slots].map((slot) => [slot.name, slot]));
   const list = (names: readonly string[]): string =>
     names.slice(0, 4).join(", ") + (names.length > 4 ? ` and ${names.length - 4} more` : "");
   const missing = [...slots.keys()].filter((name) => !tensors.has(name));
@@ -100,10 +89,17 @@ export const loadAdapter = async (
     );
   const adapter = planAdapter(model, readLoraConfig(config, `${directory}/adapter_config.json`));
   checkTensors(adapter, tensors, directory);
-  const parameters = new Float32Array(adapter.layout.size);
-  for (const slot of adapter.layout.slots) viewOf(parameters, slot).set(tensors.get(slot.name)!.data as Float32Array);
-  const acts = adapter.layout.slots.some((slot) => slot.role !== "lora_A" && viewOf(parameters, slot).some((value) => value !== 0));
+  const { layout, frozen, variant, targets } = adapter;
+  const stored: StoredAdapter = { adapter, parameters: new Float32Array(layout.size), frozen: new Float32Array(frozen.size) };
+  const values = valuesOf(stored);
+  const view = (name: string): Float32Array => values.get(name)!.data as Float32Array;
+  for (const name of values.keys()) view(name).set(tensors.get(name)!.data as Float32Array);
+  const acts =
+    layout.slots.some(isWhole) || [...targets.values()].some((target) => variant.acts(target, (name) => view(`${target.module}.${name}`)));
   if (!acts)
-    throw new LowrankError("adapter-mismatch", "The adapter has no effect: every B is zero.", { where: directory, fix: "Train it first." });
-  return { adapter, parameters };
+    throw new LowrankError("adapter-mismatch", "The adapter has no effect: its update is zero in every module.", {
+      where: directory,
+      fix: "Train it first.",
+    });
+  return stored;
 };

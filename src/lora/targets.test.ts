@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { modelOf, type Model } from "../models/index.ts";
 import { planAdapter } from "./adapter.ts";
 import { loraConfig, readLoraConfig, writeLoraConfig, type LoraConfig } from "./config.ts";
+import { candidatesOf } from "./kinds/index.ts";
 import { selectTargets, targetNames } from "./targets.ts";
 
 const shape = {
@@ -16,7 +17,7 @@ const shape = {
 const llama = (more: object = {}): Model => modelOf({ model_type: "llama", ...shape, ...more }, "config.json");
 
 const select = (given: Partial<LoraConfig>, model = llama()): string[] =>
-  selectTargets(model.linears, loraConfig(given)).map(
+  selectTargets(candidatesOf(model), loraConfig(given)).map(
     ({ module, rank, scaling }) => `${module.replace("model.layers.", "")} r${rank} s${Number(scaling.toFixed(4))}`,
   );
 
@@ -74,7 +75,7 @@ describe("target selection follows PEFT", () => {
 
   it("names what could have been meant when nothing matches", () => {
     expect(() => select({ target_modules: ["query"] })).toThrow(
-      '"target_modules": ["query"] matches no linear module. Choose among q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, lm_head, or "all-linear".',
+      '"target_modules": ["query"] matches no module. Choose among embed_tokens, q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, lm_head, or "all-linear".',
     );
   });
 
@@ -84,7 +85,7 @@ describe("target selection follows PEFT", () => {
   ])("writes %j as names that select the same", (given, expected) => {
     const config = loraConfig(given);
     const model = llama();
-    expect(targetNames(model.linears, selectTargets(model.linears, config), config)).toEqual(expected);
+    expect(targetNames(candidatesOf(model), selectTargets(candidatesOf(model), config), config)).toEqual(expected);
   });
 });
 

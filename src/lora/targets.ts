@@ -1,20 +1,21 @@
 /** @file Which modules of a model an adapter configuration means, by PEFT's matching rules. It knows nothing about tensors. */
-import type { LinearSpec } from "../models/index.ts";
 import { LowrankError } from "../util/index.ts";
 import type { LoraConfig } from "./config.ts";
+import type { Candidate } from "./kinds/kind.ts";
 import { scalingOf } from "./lora.ts";
 
-/** A linear module that gets an adapter, with the rank and scaling it gets. */
-export interface AdapterTarget {
-  readonly module: string;
-  readonly inFeatures: number;
-  readonly outFeatures: number;
+/** The size of an update, and how strongly it acts. */
+export interface Strength {
   readonly rank: number;
   /** s of h = xW + s·xAB. */
   readonly scaling: number;
-  /** Whether the checkpoint holds W as (in, out); default no. */
-  readonly turned?: boolean;
 }
+
+/** A module that gets an adapter, with the rank and scaling it gets. */
+export type AdapterTarget = Candidate & Strength;
+
+/** What selection asks of a module. */
+type Selectable = Pick<Candidate, "module" | "isOrdinary">;
 
 const compile = (pattern: string, key: string): RegExp => {
   try {
@@ -39,12 +40,12 @@ const layerIndex = (module: string, pattern: LoraConfig["layers_pattern"]): numb
   return found === undefined ? undefined : Number(found);
 };
 
-const isTarget = ({ module, isHead }: LinearSpec, config: LoraConfig): boolean => {
+const isTarget = ({ module, isOrdinary }: Selectable, config: LoraConfig): boolean => {
   const { target_modules: targets, exclude_modules: excluded, layers_to_transform: layers } = config;
   if (isSaved(module, config.modules_to_save)) return false;
   if (excluded !== null && matches(module, excluded, "exclude_modules")) return false;
   if (targets === "all-linear") {
-    if (isHead) return false;
+    if (!isOrdinary) return false;
   } else if (!matches(module, targets, "target_modules")) return false;
   if (layers === null || (typeof targets === "string" && targets !== "all-linear")) return true;
   const index = layerIndex(module, config.layers_pattern);
@@ -56,17 +57,17 @@ const fromPattern = (module: string, pattern: Readonly<Record<string, number>>, 
   Object.entries(pattern).find(([name]) => compile(`(?:.*\\.)?(?:${name})`, key).test(module))?.[1];
 
 /** The modules that a configuration adapts, in the model's order; throws `invalid-config` where there are none. */
-export const selectTargets = (linears: readonly LinearSpec[], config: LoraConfig): AdapterTarget[] => {
-  const targets = linears
-    .filter((linear) => isTarget(linear, config))
-    .map(({ module, inFeatures, outFeatures, turned }) => {
-      const rank = fromPattern(module, config.rank_pattern, "rank_pattern") ?? config.r;
-      const alpha = fromPattern(module, config.alpha_pattern, "alpha_pattern") ?? config.lora_alpha;
-      return { module, inFeatures, outFeatures, rank, scaling: scalingOf(alpha, rank, config.use_rslora), ...(turned && { turned }) };
+export const selectTargets = <Module extends Selectable>(candidates: readonly Module[], config: LoraConfig): (Module & Strength)[] => {
+  const targets = candidates
+    .filter((candidate) => isTarget(candidate, config))
+    .map((candidate) => {
+      const rank = fromPattern(candidate.module, config.rank_pattern, "rank_pattern") ?? config.r;
+      const alpha = fromPattern(candidate.module, config.alpha_pattern, "alpha_pattern") ?? config.lora_alpha;
+      return { ...candidate, rank, scaling: scalingOf(alpha, rank, config.use_rslora) };
     });
   if (targets.length === 0) {
-    const names = [...new Set(linears.map(({ module }) => module.split(".").at(-1)!))];
-    throw new LowrankError("invalid-config", `"target_modules": ${JSON.stringify(config.target_modules)} matches no linear module.`, {
+    const names = [...new Set(candidates.map(({ module }) => module.split(".").at(-1)!))];
+    throw new LowrankError("invalid-config", `"target_modules": ${JSON.stringify(config.target_modules)} matches no module.`, {
       fix: `Choose among ${names.join(", ")}, or "all-linear".`,
     });
   }
@@ -74,8 +75,8 @@ export const selectTargets = (linears: readonly LinearSpec[], config: LoraConfig
 };
 
 /** `target_modules` as a list that selects exactly these targets: name endings where they suffice, whole names otherwise. */
-export const targetNames = (linears: readonly LinearSpec[], targets: readonly AdapterTarget[], config: LoraConfig): string[] => {
+export const targetNames = (candidates: readonly Selectable[], targets: readonly Selectable[], config: LoraConfig): string[] => {
   const endings = [...new Set(targets.map(({ module }) => module.split(".").at(-1)!))];
-  const selected = linears.filter((linear) => isTarget(linear, { ...config, target_modules: endings }));
+  const selected = candidates.filter((candidate) => isTarget(candidate, { ...config, target_modules: endings }));
   return selected.length === targets.length ? endings : targets.map(({ module }) => module);
 };

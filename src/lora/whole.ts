@@ -1,11 +1,39 @@
-/** @file Tensors that adapters train whole (biases, norms, heads), mixed by the adapters' weights. It knows nothing about low-rank updates. */
-import { storedValues, type Base } from "../models/index.ts";
-import { viewOf, type ParameterSlot } from "../nn/index.ts";
-import { f32, type HostTensor } from "../util/index.ts";
+/** @file Tensors that adapters train whole (biases, norms, heads): which they are, and how the adapters' weights mix them. It knows nothing about low-rank updates. */
+import { storedValues, type Base, type Model } from "../models/index.ts";
+import { roles, viewOf, type Parameter, type ParameterRole, type ParameterSlot } from "../nn/index.ts";
+import { f32, LowrankError, type HostTensor } from "../util/index.ts";
+import type { LoraConfig } from "./config.ts";
 import type { WeightedAdapter } from "./merge.ts";
+import type { AdapterTarget } from "./targets.ts";
 
-/** True for a tensor that takes the place of the base's, rather than one of a low-rank pair. */
-export const isWhole = ({ role }: Pick<ParameterSlot, "role">): boolean => role === "weight" || role === "bias";
+/** True for a tensor that takes the place of the base's, rather than being one of an update. */
+export const isWhole = ({ role }: Pick<ParameterSlot, "role">): boolean => roles[role].whole;
+
+/** The role of a model's own tensor, by its name in the checkpoint. */
+export const wholeRole = (name: string): ParameterRole => (name.endsWith(".bias") ? "bias" : "weight");
+
+// PEFT compares the ends of names as texts: "norm" is every "…layernorm" as well, with all that lies in it.
+const endsAs = (module: string, name: string): boolean => `${module}.`.includes(`${name}.`);
+
+/** The model's tensors that an adapter trains whole: biases and `modules_to_save`. */
+export const wholeParameters = (model: Model, config: LoraConfig, targets: ReadonlyMap<string, AdapterTarget>): Parameter[] => {
+  const shapes = new Map(model.parameters.map(({ name, shape }) => [name, shape]));
+  // A tied head that is saved becomes a tensor of its own.
+  for (const [name, source] of Object.entries(model.aliases)) shapes.set(name, shapes.get(source)!);
+  const module = (name: string): string => name.slice(0, name.lastIndexOf("."));
+  const isTrainedBias = (name: string): boolean => {
+    if (wholeRole(name) !== "bias" || config.bias === "none") return false;
+    return config.bias === "all" || targets.has(module(name));
+  };
+  const wanted = config.modules_to_save ?? [];
+  const chosen = [...shapes].filter(([name]) => isTrainedBias(name) || wanted.some((saved) => endsAs(module(name), saved)));
+  for (const saved of wanted)
+    if (!chosen.some(([name]) => endsAs(module(name), saved)))
+      throw new LowrankError("invalid-config", `"modules_to_save": "${saved}" is no module of the model.`, {
+        fix: `Choose among ${[...new Set([...shapes.keys()].map(module))].slice(0, 12).join(", ")} …`,
+      });
+  return chosen.map(([name, shape]) => ({ name, role: wholeRole(name), shape }));
+};
 
 /**
  * How to make each tensor that some of the adapters train whole, by its name: W + Σ weight·(Wᵢ − W) [Ilharco et al. 2023],

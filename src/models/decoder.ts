@@ -227,6 +227,7 @@ export const decoderModel = (decoder: Decoder): Model => {
     cacheBoundary: indices.map((index) => decoder.rope(index)?.boundary).find((boundary) => boundary !== undefined),
     parameters: [...parametersOf(decoder), ...parameters],
     linears: [...indices.flatMap((index) => layerLinears(decoder, index)), ...linears],
+    embeddings: [{ module: embedding, rows: vocabularySize, width: hiddenSize, isTokens: true }],
     ...rest,
     mask: causalMask,
     mlxRoot: "model",

@@ -103,6 +103,10 @@ export const gpt2: Family = (config, where) => {
       ...parameters,
     ],
     linears: [...indices.flatMap(linearsOf), ...linears],
+    embeddings: [
+      { module: "transformer.wte", rows: V, width: D, isTokens: true },
+      { module: "transformer.wpe", rows: maxPositions, width: D, isTokens: false },
+    ],
     ...head,
     mask: causalMask,
     mlxRoot: "model",

@@ -3,4 +3,4 @@ export { frozenModules, modelModules, namedTensors, openBase, storedTensors, sto
 export { modelOf } from "./family.ts";
 export { interleavedRows, type GgufDescription, type GgufLayout, type GgufPlace } from "./gguf.ts";
 export { withLabels } from "./heads/labels.ts";
-export type { Family, ForwardOptions, Head, LinearSpec, Model, ParameterSpec, Source, Start, Task } from "./model.ts";
+export type { EmbeddingSpec, Family, ForwardOptions, Head, LinearSpec, Model, ParameterSpec, Source, Start, Task } from "./model.ts";

@@ -27,6 +27,16 @@ export interface LinearSpec {
   readonly isHead: boolean;
 }
 
+/** A table whose rows are looked up by index, as adapters target them. */
+export interface EmbeddingSpec {
+  /** Path in the checkpoint, without `.weight`; the tensor is (rows, width). */
+  readonly module: string;
+  readonly rows: number;
+  readonly width: number;
+  /** Whether its rows are the tokens that the model reads. */
+  readonly isTokens: boolean;
+}
+
 /** What a model is for, by PEFT's names. */
 export type Task = "CAUSAL_LM" | "SEQ_CLS" | "SEQ_2_SEQ_LM";
 
@@ -91,6 +101,7 @@ export interface Model {
   /** All parameters, those of the head last. */
   readonly parameters: readonly ParameterSpec[];
   readonly linears: readonly LinearSpec[];
+  readonly embeddings: readonly EmbeddingSpec[];
   /** Parameters that are another one's by another name (a tied head). */
   readonly aliases: Readonly<Record<string, string>>;
   /** Tensors of other heads, which checkpoints of the family may have and this model does not read; default none. */

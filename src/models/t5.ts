@@ -206,6 +206,8 @@ export const t5Family =
         ...parameters,
       ],
       linears: [...parts.flatMap((part) => part.linears), ...linears],
+      // Encoder, decoder and head read one table, which files of this family cannot tell apart.
+      embeddings: [],
       aliases: { ...Object.fromEntries(stacks.map(({ name }) => [`${name}.embed_tokens.weight`, `${embedding}.weight`])), ...aliases },
       ...head,
       mask: causalMask,

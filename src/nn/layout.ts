@@ -1,10 +1,27 @@
-/** @file Where each trainable tensor lives in the one flat float32 vector that a training step takes and returns. It knows nothing about what they do. */
+/** @file Where each tensor lives in one flat float32 vector, as training steps take and return them, and what it is to its layer. It knows no layer. */
 import { sizeOf } from "../util/index.ts";
 
-/** What a trainable tensor is to its layer; optimisers group by it (LoRA+ gives `lora_B` its own rate). */
-export type ParameterRole = "lora_A" | "lora_B" | "weight" | "bias";
+/** What a tensor is to its layer: a factor on either side of the rank, a vector beside them, or a tensor of the model itself, trained whole. */
+export type ParameterRole = "lora_A" | "lora_B" | "embedding" | "vector" | "weight" | "bias";
 
-/** One trainable tensor: its elements are `flat[offset … offset + size)`, row-major. */
+/** What is asked about a role. */
+export interface RoleFacts {
+  /** Whether the tensor takes the place of the base's tensor of its name. */
+  readonly whole: boolean;
+  /** Which learning rate of LoRA+ it gets. */
+  readonly rate: "A" | "B" | "embedding";
+}
+
+export const roles: Readonly<Record<ParameterRole, RoleFacts>> = {
+  lora_A: { whole: false, rate: "A" },
+  lora_B: { whole: false, rate: "B" },
+  embedding: { whole: false, rate: "embedding" },
+  vector: { whole: false, rate: "B" },
+  weight: { whole: true, rate: "A" },
+  bias: { whole: true, rate: "A" },
+};
+
+/** One tensor: its elements are `flat[offset … offset + size)`, row-major. */
 export interface ParameterSlot {
   readonly name: string;
   readonly role: ParameterRole;
@@ -19,8 +36,11 @@ export interface ParameterLayout {
   readonly size: number;
 }
 
+/** A tensor that has no place yet. */
+export type Parameter = Pick<ParameterSlot, "name" | "role" | "shape">;
+
 /** Lays tensors out one after another, in the order given. */
-export const layoutOf = (parameters: readonly Pick<ParameterSlot, "name" | "role" | "shape">[]): ParameterLayout => {
+export const layoutOf = (parameters: readonly Parameter[]): ParameterLayout => {
   let size = 0;
   const slots = parameters.map(({ name, role, shape }) => {
     const slot = { name, role, shape, offset: size, size: sizeOf(shape) };

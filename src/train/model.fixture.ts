@@ -42,7 +42,8 @@ export const wholeModel = (config: object = {}): TinySubject => {
 export const adaptedModel = (config: Partial<LoraConfig> = {}): TinySubject => {
   const { model, trainable: whole, parameters: weights } = wholeModel();
   const frozen = new Map<string, Tensor>(whole.layout.slots.map((slot) => [slot.name, constant(f32(viewOf(weights, slot), slot.shape))]));
-  const trainable = trainableAdapter(model, planAdapter(model, loraConfig({ r: 2, lora_alpha: 4, ...config })));
+  const adapter = planAdapter(model, loraConfig({ r: 2, lora_alpha: 4, ...config }));
+  const trainable = trainableAdapter(model, { adapter, frozen: new Float32Array(adapter.frozen.size) });
   const generator = random(11);
   const parameters = Float32Array.from({ length: trainable.layout.size }, () => 0.3 * generator.normal());
   return { model, find: (name) => frozen.get(name), trainable, loss: nextToken, parameters };

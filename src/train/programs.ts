@@ -1,7 +1,7 @@
 /** @file Compiled steps by shape: the few static sizes that batches fall into are compiled once each. It knows nothing about optimisers. */
 import type { Graph } from "../graph/index.ts";
 import { dropoutInput, dropoutPool, poolSize } from "../lora/index.ts";
-import type { Backend, Executable } from "../runtime/index.ts";
+import type { Backend, Executable, Feed, Resident } from "../runtime/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
 import type { Loss, StepShape, TrainingBatch } from "./losses/loss.ts";
 import { addSums, metricSums, type MetricSums } from "./metrics.ts";
@@ -41,6 +41,15 @@ const runner = <Batch extends TrainingBatch>(
 ): StepRunner<Batch> => {
   const { loss, model } = options;
   const compiled = new Map<string, Promise<Executable>>();
+  // Uploaded with the first batch, and fed to every one.
+  let constants: Promise<[name: string, resident: Resident][]> | undefined;
+  const uploadConstants = (): Promise<[string, Resident][]> =>
+    Promise.all(
+      Object.entries(options.trainable.constants).map(async ([name, tensor]): Promise<[string, Resident]> => [
+        name,
+        await backend.upload(tensor),
+      ]),
+    );
   const executableFor = (shape: StepShape): Promise<Executable> => {
     const executable = compiled.get(keyOf(shape)) ?? backend.compile(build({ ...options, shape }));
     compiled.set(keyOf(shape), executable);
@@ -55,7 +64,12 @@ const runner = <Batch extends TrainingBatch>(
     run: async (batch, parameters, dropoutSeed, step) => {
       const shape = loss.shapeOf(batch);
       const executable = await executableFor(shape);
-      const feeds: Record<string, HostTensor> = { ...loss.feeds(batch, shape), parameters: f32(parameters) };
+      constants ??= uploadConstants();
+      const feeds: Record<string, Feed> = {
+        ...loss.feeds(batch, shape),
+        ...Object.fromEntries(await constants),
+        parameters: f32(parameters),
+      };
       if (dropout > 0) {
         const widest = widestInput(model, shape);
         feeds[dropoutInput] = f32(dropoutPool(widest, dropout, dropoutSeed, step), [poolSize(widest)]);
@@ -71,6 +85,8 @@ const runner = <Batch extends TrainingBatch>(
     dispose: async () => {
       for (const executable of compiled.values()) await (await executable).dispose();
       compiled.clear();
+      for (const [, resident] of (await constants) ?? []) await backend.release(resident);
+      constants = undefined;
     },
   };
 };

@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Dataset, Example } from "../data/index.ts";
 import { openCheckpoint, tensorSources, writeCheckpoint } from "../formats/index.ts";
-import { initialParameters, loadAdapter, loraConfig, planAdapter } from "../lora/index.ts";
+import { loadAdapter, loraConfig, planAdapter, startAdapter } from "../lora/index.ts";
 import { openBase, storedValues, type Base } from "../models/index.ts";
 import { viewOf } from "../nn/index.ts";
 import { ortBackend } from "../runtime/index.ts";
@@ -78,7 +78,7 @@ const adapter = async (): Promise<Subject> => {
   return {
     method: "lora",
     base,
-    stored: { adapter: planned, parameters: await initialParameters(planned, 1, (name) => storedValues(base, name)) },
+    stored: await startAdapter(planned, base, 1),
   };
 };
 

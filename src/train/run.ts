@@ -69,7 +69,7 @@ export interface RunOptions<Example = unknown> {
 const modelOf = (subject: Subject): Model => (subject.method === "pretrain" ? subject.model : subject.base.model);
 
 const trainableOf = (subject: Subject): Trainable =>
-  subject.method === "lora" ? trainableAdapter(subject.base.model, subject.stored.adapter) : trainableModel(modelOf(subject));
+  subject.method === "lora" ? trainableAdapter(subject.base.model, subject.stored) : trainableModel(modelOf(subject));
 
 const startOf = async (subject: Subject, { layout }: Trainable, seed: number): Promise<Float32Array> => {
   if (subject.method === "pretrain") return freshParameters(subject.model, seed);
@@ -83,7 +83,7 @@ const startOf = async (subject: Subject, { layout }: Trainable, seed: number): P
 const saveResult = async (subject: Subject, { layout }: Trainable, parameters: Float32Array, folder: string): Promise<void> => {
   if (subject.method === "lora") {
     const { base, stored } = subject;
-    return saveAdapter(folder, base.model, { adapter: stored.adapter, parameters }, base.digest);
+    return saveAdapter(folder, base.model, { ...stored, parameters }, base.digest);
   }
   const directory = subject.method === "pretrain" ? subject.directory : subject.base.directory;
   const tensors = new Map<string, HostTensor>(

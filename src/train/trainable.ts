@@ -1,9 +1,9 @@
 /** @file What a run trains: an adapter beside a frozen base, or every parameter. It knows nothing about optimisers or data. */
 import type { Tensor } from "../graph/index.ts";
-import { adaptedModules, slotTensors, type Adapter, type Dropout } from "../lora/index.ts";
+import { adaptedModules, frozenFeeds, frozenTensors, slotTensors, wholeRole, type Dropout, type StoredAdapter } from "../lora/index.ts";
 import { modelModules, type Model } from "../models/index.ts";
 import { layoutOf, type Modules, type ParameterLayout } from "../nn/index.ts";
-import { hashText, random } from "../util/index.ts";
+import { hashText, random, type HostTensor } from "../util/index.ts";
 
 /** The tensors of the stored base by name; none where a model is trained from scratch. */
 export type Find = (name: string) => Tensor | undefined;
@@ -11,6 +11,8 @@ export type Find = (name: string) => Tensor | undefined;
 export interface Trainable {
   /** Places of the trained tensors in the flat vector. */
   readonly layout: ParameterLayout;
+  /** What a step is fed beside the trained tensors and never changes; nothing for most. */
+  readonly constants: Readonly<Record<string, HostTensor>>;
   /** Probability of dropout on what the adapter reads; 0 without an adapter. */
   readonly dropout: number;
   /** The model's modules, given the trained tensors by slot name and the stored base. */
@@ -20,16 +22,20 @@ export interface Trainable {
 }
 
 /** Trains an adapter; the base stays as it is. */
-export const trainableAdapter = (model: Model, adapter: Adapter): Trainable => ({
+export const trainableAdapter = (model: Model, { adapter, frozen }: Pick<StoredAdapter, "adapter" | "frozen">): Trainable => ({
   layout: adapter.layout,
+  constants: frozenFeeds({ frozen }),
   dropout: adapter.config.lora_dropout,
-  modules: (tensors, find, dropout) =>
-    adaptedModules({ model, find, active: [{ adapter, tensors, weight: 1 }], trainable: [...tensors.values()], dropout }),
+  modules: (tensors, find, dropout) => {
+    const all = new Map([...tensors, ...frozenTensors(adapter.frozen)]);
+    return adaptedModules({ model, find, active: [{ adapter, tensors: all, weight: 1 }], trainable: [...tensors.values()], dropout });
+  },
 });
 
 /** Trains every parameter of the model. */
 export const trainableModel = (model: Model): Trainable => ({
-  layout: layoutOf(model.parameters.map(({ name, shape }) => ({ name, shape, role: name.endsWith(".bias") ? "bias" : "weight" }))),
+  layout: layoutOf(model.parameters.map(({ name, shape }) => ({ name, shape, role: wholeRole(name) }))),
+  constants: {},
   dropout: 0,
   modules: (tensors) => modelModules(model, (name) => tensors.get(name), [...tensors.values()]),
 });

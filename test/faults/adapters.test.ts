@@ -98,7 +98,7 @@ describe("an adapter's file", () => {
         for (const [name, { shape }] of tensors)
           if (name.endsWith("lora_B")) tensors.set(name, f32(new Float32Array(shape[0] * shape[1]), shape));
       },
-      ["The adapter has no effect: every B is zero. Train it first."],
+      ["The adapter has no effect: its update is zero in every module. Train it first."],
     ],
   ])("%s is refused", async (name, change, says) => {
     const directory = join(folder, name);

@@ -57,16 +57,14 @@ const factorsOf = ({ tensors, directory }: PeftAdapter): Factors[] =>
 
 /** The scaling of each module as the configuration's patterns give it. */
 const scalingsOf = (factors: readonly Factors[], config: LoraConfig): Map<string, number> => {
-  const linears = factors.map(({ module, A, B }) => ({
-    module,
-    inFeatures: A.shape[0],
-    outFeatures: B.shape[1],
-    bias: false,
-    isHead: false,
-  }));
   const modules = factors.map(({ module }) => module);
   const all = { ...config, target_modules: modules, exclude_modules: null, layers_to_transform: null, modules_to_save: null };
-  return new Map(selectTargets(linears, all).map(({ module, scaling }) => [module, scaling]));
+  return new Map(
+    selectTargets(
+      modules.map((module) => ({ module, isOrdinary: true })),
+      all,
+    ).map(({ module, scaling }) => [module, scaling]),
+  );
 };
 
 /** Reads an adapter and measures its updates; damaged files are errors that name them. */

@@ -1,7 +1,7 @@
 /** @file Measures generation on random tokens: a prompt at once, then token by token over its cache. It prints nothing. */
 import { adaptedInference, baseInference, createDecoder, mergedInference, type Decoder, type Inference } from "../../generate/index.ts";
-import { initialParameters, loraConfig, planAdapter, type WeightedAdapter } from "../../lora/index.ts";
-import { storedValues, type Base } from "../../models/index.ts";
+import { loraConfig, planAdapter, startAdapter, type WeightedAdapter } from "../../lora/index.ts";
+import { type Base } from "../../models/index.ts";
 import { ortBackend, type Backend, type OrtOptions } from "../../runtime/index.ts";
 import { hashText, random } from "../../util/index.ts";
 import { median, observeMachine, type MachineReport } from "./machine.ts";
@@ -35,7 +35,7 @@ const prefills = 3;
 
 const randomAdapter = async (base: Base, rank: number, seed: number): Promise<WeightedAdapter> => {
   const adapter = planAdapter(base.model, loraConfig({ r: rank, lora_alpha: 2 * rank, init_lora_weights: false }));
-  return { adapter, parameters: await initialParameters(adapter, seed, (name) => storedValues(base, name)), weight: 1 };
+  return { ...(await startAdapter(adapter, base, seed)), weight: 1 };
 };
 
 const inferenceOf = async (backend: Backend, base: Base, { adapter, rank, seed }: GenerationBenchOptions): Promise<Inference> => {

@@ -1,6 +1,6 @@
 /** @file Measures whole training steps on random tokens: forward, backward, clipping, AdamW. It prints nothing. */
-import { initialParameters, loraConfig, planAdapter } from "../../lora/index.ts";
-import { storedTensors, storedValues, type Base } from "../../models/index.ts";
+import { loraConfig, planAdapter, startAdapter } from "../../lora/index.ts";
+import { storedTensors, type Base } from "../../models/index.ts";
 import { ortBackend, type OrtOptions } from "../../runtime/index.ts";
 import { adamw, nextToken, train, trainableAdapter, trainingRunner, type LabelledRows, type TrainingBatch } from "../../train/index.ts";
 import { hashText, random } from "../../util/index.ts";
@@ -61,16 +61,17 @@ export const benchTraining = async (base: Base, options: TrainingBenchOptions, p
   try {
     const { model } = base;
     const adapter = planAdapter(model, loraConfig({ r: rank, lora_alpha: 2 * rank }));
+    const stored = await startAdapter(adapter, base, seed);
     const training = trainingRunner(backend, {
       model,
       find: storedTensors(base),
-      trainable: trainableAdapter(model, adapter),
+      trainable: trainableAdapter(model, stored),
       loss: nextToken,
     });
     const totalSteps = warmupSteps + steps;
     const events = train({
       training,
-      parameters: await initialParameters(adapter, seed, (name) => storedValues(base, name)),
+      parameters: stored.parameters,
       optimiser: adamw(adapter.layout),
       schedule: { schedule: "constant", peak: 1e-4, warmupSteps: 0, totalSteps },
       epochs: 1,

@@ -1,6 +1,8 @@
 /** @file PEFT's "gaussian" start: A ~ N(0, 1/r²) and B = 0 [Hu et al. 2021, §4.1]. */
 import type { Initialisation } from "./initialisation.ts";
 
-export const gaussian: Initialisation = ({ rank }, A, _, generator) => {
-  for (let index = 0; index < A.length; index++) A[index] = generator.normal() / rank;
+export const gaussian: Initialisation = {
+  start: (A, _, { target, generator }) => {
+    for (let index = 0; index < A.length; index++) A[index] = generator.normal() / target.rank;
+  },
 };

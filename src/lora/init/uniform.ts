@@ -2,8 +2,10 @@
 import type { Initialisation } from "./initialisation.ts";
 import { kaiming } from "./kaiming.ts";
 
-export const uniform: Initialisation = (target, A, B, generator) => {
-  kaiming(target, A, B, generator);
-  const bound = 1 / Math.sqrt(target.rank);
-  for (let index = 0; index < B.length; index++) B[index] = (2 * generator.uniform() - 1) * bound;
+export const uniform: Initialisation = {
+  start: async (A, B, context) => {
+    await kaiming.start(A, B, context);
+    const bound = 1 / Math.sqrt(context.target.rank);
+    for (let index = 0; index < B.length; index++) B[index] = (2 * context.generator.uniform() - 1) * bound;
+  },
 };

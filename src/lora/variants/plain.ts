@@ -1,20 +1,54 @@
 /** @file Plain LoRA (and rsLoRA, which differs in the scaling alone) as an adapter kind. */
-import { initialisationOf } from "../init/initialisation.ts";
+import { add, type Tensor } from "../../graph/index.ts";
 import { LoRALayer } from "../lora.ts";
+import { isShifted, shift, withoutShift, withShift } from "../shift.ts";
 import type { AdapterTarget } from "../targets.ts";
-import type { TargetTensors, Variant } from "./variant.ts";
+import type { AdaptedLayer, Variant, VariantParameter, VariantStart } from "./variant.ts";
 
-const layerOf = ({ scaling }: AdapterTarget, tensors: TargetTensors): LoRALayer =>
-  new LoRALayer(tensors("lora_A"), tensors("lora_B"), scaling);
+/** A (in, r) and B (r, out) of a target. */
+export const factorsOf = ({ kind, inFeatures, outFeatures, rank }: AdapterTarget): VariantParameter[] => [
+  { ...kind.A, shape: [inFeatures, rank] },
+  { ...kind.B, shape: [rank, outFeatures] },
+];
+
+/** Fills A and B as the configuration says. */
+export const startFactors = async (start: VariantStart): Promise<void> => {
+  const { target, config, values } = start;
+  const { A, B } = target.kind;
+  await target.kind.initialisation(config.init_lora_weights).start(values(A.name), values(B.name), start);
+};
+
+/** s·A·B of a target, as strongly as the adapter acts. */
+export const layerOf = ({ target: { kind, scaling }, tensors, weight }: AdaptedLayer): LoRALayer =>
+  new LoRALayer(tensors(kind.A.name), tensors(kind.B.name), scaling * weight);
+
+/** What a shifted start took from the base, as an update of its own; none for other starts. */
+const shiftsOf = ({ target, config, tensors, weight }: AdaptedLayer): LoRALayer[] =>
+  isShifted(target, config) ? [new LoRALayer(tensors(shift.A), tensors(shift.B), -target.scaling * weight)] : [];
+
+/** The layer's output and what an update makes of x. */
+const adapt = ({ target }: AdaptedLayer, update: LoRALayer, x: Tensor, output: Tensor): Tensor =>
+  update.expand(target.kind.reduce(x, update.A, update.scaling), output);
+
+/** True where some value is not zero. */
+export const isFilled = (values: Float32Array): boolean => values.some((value) => value !== 0);
 
 export const plain: Variant = {
-  parameters: ({ inFeatures, outFeatures, rank }) => [
-    { name: "lora_A", role: "lora_A", shape: [inFeatures, rank] },
-    { name: "lora_B", role: "lora_B", shape: [rank, outFeatures] },
-  ],
-  initialise: (target, config, values, generator) =>
-    initialisationOf(config.init_lora_weights)(target, values("lora_A"), values("lora_B"), generator),
-  forward: (target, tensors, x, base) => layerOf(target, tensors).adapt(x, base),
-  merge: (target, tensors, W) => layerOf(target, tensors).merge(W),
-  unmerge: (target, tensors, merged) => layerOf(target, tensors).unmerge(merged),
+  name: "LoRA",
+  shifts: true,
+  isMeant: () => true,
+  parameters: (target, config) => withShift(factorsOf(target), target, config),
+  start: async (start) => {
+    await startFactors(start);
+    const { target, config, values } = start;
+    if (!isShifted(target, config)) return;
+    values(shift.A).set(values(target.kind.A.name));
+    values(shift.B).set(values(target.kind.B.name));
+  },
+  acts: ({ kind }, values) => isFilled(values(kind.A.name)) && isFilled(values(kind.B.name)),
+  // The shift is part of the base, which dropout does not touch.
+  forward: (layer, { input, seen, output }) =>
+    shiftsOf(layer).reduce((y, update) => adapt(layer, update, input, y), adapt(layer, layerOf(layer), seen, output)),
+  change: (layer) => ({ update: shiftsOf(layer).reduce((sum, update) => add(sum, update.delta()), layerOf(layer).delta()) }),
+  saved: withoutShift,
 };

@@ -1,22 +1,93 @@
-/** @file The contract of an adapter kind: what a target gets, how it starts, how it changes the layer, how it folds into W. It knows no kind. */
+/**
+ * @file The contract of an adapter kind: what a target gets, how it starts, how it changes the layer and its weights, and how it is kept.
+ * It knows no kind.
+ */
 import type { Tensor } from "../../graph/index.ts";
-import type { ParameterSlot } from "../../nn/index.ts";
-import type { Random } from "../../util/index.ts";
+import type { Parameter } from "../../nn/index.ts";
+import type { HostTensor } from "../../util/index.ts";
 import type { LoraConfig } from "../config.ts";
+import type { StartContext } from "../init/initialisation.ts";
 import type { AdapterTarget } from "../targets.ts";
 
-/** The tensors of one target by their short name: `lora_A`, `lora_B` … */
-export type TargetTensors = (name: string) => Tensor;
+/** A tensor of an adapter: trained, or frozen and in a vector of its own. */
+export interface VariantParameter extends Parameter {
+  readonly frozen?: true;
+}
+
+export interface VariantStart extends StartContext {
+  readonly config: LoraConfig;
+  /** A tensor's values by its short name, which come as zeros. */
+  values(name: string): Float32Array;
+}
+
+/** The frozen layer that an adapter acts on; nothing is in a graph before it is asked for. */
+export interface FrozenLayer {
+  /** W (out, in), however the checkpoint holds it. */
+  weight(): Tensor;
+  /** A value that unmerging needs and that only W gives: made once when merging, and handed back. */
+  kept(name: string, make: () => Tensor): Tensor;
+}
+
+/** One target with an adapter at work. */
+export interface AdaptedLayer {
+  readonly target: AdapterTarget;
+  readonly config: LoraConfig;
+  /** The adapter's tensors by their short names: `lora_A`, `lora_B` … */
+  tensors(name: string): Tensor;
+  /** How strongly the adapter acts: 1 as trained, 0 not at all. What it adds to the frozen layer is in proportion. */
+  readonly weight: number;
+  readonly base: FrozenLayer;
+}
+
+/** What goes through a layer. */
+export interface LayerPass {
+  /** What the module reads: x (N, in), or ids of an embedding. */
+  readonly input: Tensor;
+  /** What the adapter sees of it: in training, what dropout has left. */
+  readonly seen: Tensor;
+  /** What the layer gives so far, alone or with other adapters: (N, out). */
+  readonly output: Tensor;
+  /** What the frozen layer makes of `seen`, without its bias: x·W (N, out). */
+  product(): Tensor;
+}
+
+/** What an adapter does to a layer's own tensors: W′ = W + gain∘W + update, b′ = b + bias. */
+export interface LayerChange {
+  /** (out, in). */
+  readonly update: Tensor;
+  /** (out, 1); default none. */
+  readonly gain?: Tensor;
+  /** (out); default none. */
+  readonly bias?: Tensor;
+}
+
+/** An adapter as files hold it. */
+export interface SavedContent {
+  readonly config: LoraConfig;
+  readonly targets: ReadonlyMap<string, AdapterTarget>;
+  /** Trained and frozen ones, by their names in layouts. */
+  readonly tensors: ReadonlyMap<string, HostTensor>;
+  /** What the file says about itself. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
 
 export interface Variant {
-  /** What a target trains; names are short, files and layouts put the module before them. */
-  parameters(target: AdapterTarget): readonly Pick<ParameterSlot, "name" | "role" | "shape">[];
-  /** Fills the starting values, which come as zeros. */
-  initialise(target: AdapterTarget, config: LoraConfig, values: (name: string) => Float32Array, generator: Random): void;
-  /** The layer's output from its input x (N, in), what the adapter sees of it, and the base's output (N, out). */
-  forward(target: AdapterTarget, tensors: TargetTensors, x: Tensor, base: Tensor): Tensor;
-  /** W′ (out, in) from W. */
-  merge(target: AdapterTarget, tensors: TargetTensors, W: Tensor): Tensor;
-  /** W from W′. */
-  unmerge(target: AdapterTarget, tensors: TargetTensors, merged: Tensor): Tensor;
+  /** As people call it. */
+  readonly name: string;
+  /** Whether it is the kind that a configuration describes; the first in the table that says so is taken. */
+  isMeant(config: LoraConfig): boolean;
+  /** Whether it can begin with a start that shifts the base. */
+  readonly shifts?: true;
+  /** What a target gets; names are short, files and layouts put the module before them. */
+  parameters(target: AdapterTarget, config: LoraConfig): readonly VariantParameter[];
+  /** Fills the starting values of one target. */
+  start(start: VariantStart): Promise<void>;
+  /** Whether a target's trained values change the layer, as far as they show it. */
+  acts(target: AdapterTarget, values: (name: string) => Float32Array): boolean;
+  /** The layer's output with what the adapter adds to that of the frozen layer: (N, out). */
+  forward(layer: AdaptedLayer, pass: LayerPass): Tensor;
+  /** The same as a change of the layer's tensors, which merging makes and unmerging takes back. */
+  change(layer: AdaptedLayer): LayerChange;
+  /** What files hold; default all tensors as they are. */
+  saved?(content: SavedContent): SavedContent;
 }

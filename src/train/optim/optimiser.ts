@@ -1,5 +1,5 @@
 /** @file What an optimiser promises: it updates one flat vector in place, and its whole memory can be saved. It knows nothing about the loss. */
-import type { ParameterLayout } from "../../nn/layout.ts";
+import { roles, type ParameterLayout } from "../../nn/layout.ts";
 import { LowrankError } from "../../util/index.ts";
 
 /** An optimiser's memory: the updates made so far, and flat vectors as long as the parameters. */
@@ -32,7 +32,7 @@ export interface RateSpan {
 export const rateSpans = (layout: ParameterLayout, loraPlusRatio: number): RateSpan[] => {
   const spans: RateSpan[] = [];
   for (const { role, offset, size } of layout.slots) {
-    const multiplier = role === "lora_B" ? loraPlusRatio : 1;
+    const multiplier = roles[role].rate === "B" ? loraPlusRatio : 1;
     const last = spans.at(-1);
     if (last?.multiplier === multiplier) spans[spans.length - 1] = { ...last, end: offset + size };
     else spans.push({ start: offset, end: offset + size, multiplier });

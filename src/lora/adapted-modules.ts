@@ -1,0 +1,84 @@
+/** @file A base's modules with adapters beside them, as graphs see them. It knows no adapter kind and no model family. */
+import { input, matmul, reshape, slice, subtract, transpose, type Tensor } from "../graph/index.ts";
+import { modelModules, type Model } from "../models/index.ts";
+import type { Modules, ParameterLayout } from "../nn/index.ts";
+import { f32, type HostTensor } from "../util/index.ts";
+import type { Adapter, StoredAdapter } from "./adapter.ts";
+import type { Dropout } from "./dropout.ts";
+import type { AdapterTarget } from "./targets.ts";
+import type { FrozenLayer } from "./variants/variant.ts";
+import { isWhole } from "./whole.ts";
+
+/** Graph tensors for the slots of a flat vector. */
+export const slotTensors = ({ slots }: ParameterLayout, flat: Tensor): Map<string, Tensor> =>
+  new Map(slots.map(({ name, shape, offset, size }) => [name, reshape(slice(flat, 0, offset, offset + size), shape)]));
+
+/** The name of the vector of frozen tensors among a program's inputs. */
+export const frozenInput = "frozen";
+
+/** Graph tensors of an adapter's frozen slots, fed as one vector; none where there are none. */
+export const frozenTensors = (frozen: ParameterLayout): Map<string, Tensor> =>
+  frozen.size === 0 ? new Map() : slotTensors(frozen, input(frozenInput, [frozen.size]));
+
+/** What `frozenTensors` are fed. */
+export const frozenFeeds = ({ frozen }: Pick<StoredAdapter, "frozen">): Record<string, HostTensor> =>
+  frozen.length === 0 ? {} : { [frozenInput]: f32(frozen) };
+
+/** An adapter at work: its tensors, trained and frozen, by their names in its layouts, and how strongly it acts (1 = as trained). */
+export interface ActiveAdapter {
+  readonly adapter: Adapter;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly weight: number;
+}
+
+export interface AdaptedModulesOptions {
+  readonly model: Model;
+  /** Finds the base's tensors. */
+  readonly find: (name: string) => Tensor | undefined;
+  readonly active: readonly ActiveAdapter[];
+  readonly trainable?: readonly Tensor[];
+  readonly dropout?: Dropout;
+}
+
+/** The base's tensor by any of its names. A tied head stays what it was where an adapter trains the embedding whole, as in PEFT. */
+export const findBase = ({ aliases }: Model, find: (name: string) => Tensor | undefined, name: string): Tensor | undefined =>
+  find(name) ?? (Object.hasOwn(aliases, name) ? find(aliases[name]) : undefined);
+
+/** W as (out, in) and back again: checkpoints hold some the other way round. */
+export const oriented = ({ turned }: Pick<AdapterTarget, "turned">, W: Tensor): Tensor => (turned ? transpose(W, [1, 0]) : W);
+
+/** The base's modules with adapters beside them: h = base(x) + Σ weight·(adapter(x) − base(x)). */
+export const adaptedModules = ({ model, find, active, trainable = [], dropout }: AdaptedModulesOptions): Modules => {
+  const whole = new Map(
+    active.flatMap(({ adapter, tensors }) => adapter.layout.slots.filter(isWhole).map(({ name }) => [name, tensors.get(name)])),
+  );
+  const base = modelModules(model, (name) => whole.get(name) ?? findBase(model, find, name), trainable);
+  const adapted = (module: string, read: Tensor, plain: Tensor): Tensor => {
+    let output = plain;
+    for (const { adapter, tensors, weight } of active) {
+      const target = adapter.targets.get(module);
+      if (target === undefined) continue;
+      const frozen: FrozenLayer = { weight: () => oriented(target, base.tensor(`${module}.weight`)), kept: (_, make) => make() };
+      const seen = dropout === undefined || !target.kind.dropout ? read : dropout(module, read);
+      const product = (): Tensor => {
+        if (seen !== read) return matmul(seen, base.tensor(`${module}.weight`), { transposeB: !target.turned });
+        return base.has(`${module}.bias`) ? subtract(plain, base.tensor(`${module}.bias`)) : plain;
+      };
+      const layer = {
+        target,
+        config: adapter.config,
+        tensors: (name: string) => tensors.get(`${module}.${name}`)!,
+        weight,
+        base: frozen,
+      };
+      output = adapter.variant.forward(layer, { input: read, seen, output, product });
+    }
+    return output;
+  };
+  return {
+    ...base,
+    linear: (module, x) => adapted(module, x, base.linear(module, x)),
+    embedding: (module, ids) => adapted(module, ids, base.embedding(module, ids)),
+    plainWeight: (module) => (active.some(({ adapter }) => adapter.targets.has(module)) ? undefined : base.plainWeight(module)),
+  };
+};
