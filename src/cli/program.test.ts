@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { lowrank } from "./commands/command.fixture.ts";
 
-const commands = ["quickstart", "train", "pretrain", "evaluate", "generate", "chat", "inspect", "merge", "verify", "bench"];
+const commands = ["quickstart", "train", "pretrain", "evaluate", "generate", "chat", "inspect", "merge", "library", "verify", "bench"];
 
 describe("the program", () => {
   it("lists every command once, within 80 columns", async () => {
@@ -14,15 +14,20 @@ describe("the program", () => {
     expect(wide).toEqual([]);
   });
 
-  it.each([...commands.slice(0, -1), "bench train", "bench generate"])(
-    "shows the help of %s, with examples that run it",
-    async (command) => {
-      const { stdout, code } = await lowrank([...command.split(" "), "--help"]);
-      expect(code).toBe(0);
-      expect(stdout).toContain(`Usage: lowrank ${command} [options]`);
-      expect(stdout).toMatch(new RegExp(`\\n {2}\\$ .*lowrank ${command}`));
-    },
-  );
+  const groups = ["library", "bench"];
+  const inLibrary = ["add", "list", "search", "show", "tag", "alias", "remove", "gc", "verify", "rebuild"];
+
+  it.each([
+    ...commands.filter((command) => !groups.includes(command)),
+    ...inLibrary.map((command) => `library ${command}`),
+    "bench train",
+    "bench generate",
+  ])("shows the help of %s, with examples that run it", async (command) => {
+    const { stdout, code } = await lowrank([...command.split(" "), "--help"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`Usage: lowrank ${command} [options]`);
+    expect(stdout).toMatch(new RegExp(`\\n {2}\\$ .*lowrank ${command}`));
+  });
 
   it("shows what a group holds", async () => {
     const { stdout } = await lowrank(["bench", "--help"]);

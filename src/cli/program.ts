@@ -8,6 +8,16 @@ import { chat } from "./commands/chat.ts";
 import { evaluate } from "./commands/evaluate.ts";
 import { generate } from "./commands/generate.ts";
 import { inspect } from "./commands/inspect.ts";
+import { add } from "./commands/library/add.ts";
+import { alias } from "./commands/library/alias.ts";
+import { gc } from "./commands/library/gc.ts";
+import { list } from "./commands/library/list.ts";
+import { rebuild } from "./commands/library/rebuild.ts";
+import { remove } from "./commands/library/remove.ts";
+import { search } from "./commands/library/search.ts";
+import { show } from "./commands/library/show.ts";
+import { tag } from "./commands/library/tag.ts";
+import { verify as verifyLibrary } from "./commands/library/verify.ts";
 import { merge } from "./commands/merge.ts";
 import { pretrain } from "./commands/pretrain.ts";
 import { quickstart } from "./commands/quickstart.ts";
@@ -21,8 +31,15 @@ import { addCommand, type CommandDefinition } from "./schema.ts";
 interface Entry {
   readonly name: string;
   readonly summary: string;
-  add(program: Command, surroundings: Surroundings): void;
+  add(program: Command, surroundings: Surroundings, words: readonly string[]): void;
 }
+
+/** Adds the commands to a program or a group: those that the words name with their flags, the others as lines in the list. */
+const addAll = (entries: readonly Entry[], program: Command, surroundings: Surroundings, words: readonly string[]): void => {
+  for (const { name, summary, add } of entries)
+    if (words.includes(name)) add(program, surroundings, words);
+    else program.command(name).summary(summary);
+};
 
 const entry = <Options extends z.ZodObject>(definition: CommandDefinition<Options>): Entry => ({
   name: definition.name,
@@ -34,7 +51,7 @@ const entry = <Options extends z.ZodObject>(definition: CommandDefinition<Option
 const family = (name: string, summary: string, entries: readonly Entry[]): Entry => ({
   name,
   summary,
-  add: (program, surroundings) => {
+  add: (program, surroundings, words) => {
     const command = program
       .command(name)
       .summary(summary)
@@ -42,7 +59,7 @@ const family = (name: string, summary: string, entries: readonly Entry[]): Entry
       .usage("<command> [options]")
       .helpOption("-h, --help", "show this help")
       .helpCommand(false);
-    for (const { add } of entries) add(command, surroundings);
+    addAll(entries, command, surroundings, words);
   },
 });
 
@@ -50,7 +67,22 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
   "Start:": [entry(quickstart)],
   "Train:": [entry(train), entry(pretrain), entry(evaluate)],
   "Use:": [entry(generate), entry(chat)],
-  "Adapters and models:": [entry(inspect), entry(merge)],
+  "Adapters and models:": [
+    entry(inspect),
+    entry(merge),
+    family("library", "keep, find and share adapters", [
+      entry(add),
+      entry(list),
+      entry(search),
+      entry(show),
+      entry(tag),
+      entry(alias),
+      entry(remove),
+      entry(gc),
+      entry(verifyLibrary),
+      entry(rebuild),
+    ]),
+  ],
   "Check:": [entry(verify), family("bench", "measure speed and memory", [entry(benchTrain), entry(benchGenerate)])],
 };
 
@@ -81,9 +113,7 @@ export const createProgram = (words: readonly string[], surroundings: Surroundin
     });
   for (const [title, entries] of Object.entries(groups)) {
     program.commandsGroup(title);
-    for (const { name, summary, add } of entries)
-      if (words.includes(name)) add(program, surroundings);
-      else program.command(name).summary(summary);
+    addAll(entries, program, surroundings, words);
   }
   return program;
 };

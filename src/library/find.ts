@@ -1,0 +1,109 @@
+/** @file Finds the adapter that a reference stands for. It knows nothing about where the reference was said. */
+import type Database from "libsql";
+import { LowrankError } from "../util/index.ts";
+import type { LibraryFolder } from "./folder.ts";
+import { latest, parseReference, type AdapterReference } from "./names.ts";
+import type { AdapterRecord } from "./record.ts";
+
+const first = (database: Database.Database, sql: string, ...values: readonly unknown[]): string | undefined =>
+  (
+    database
+      .prepare(sql)
+      .raw()
+      .get(...values) as [string] | undefined
+  )?.[0];
+
+const byDigits = (database: Database.Database, digits: string): string | undefined => {
+  const found = database
+    .prepare("SELECT digest FROM adapter WHERE digest >= ? AND digest < ? ORDER BY digest LIMIT 2")
+    .raw()
+    .all(`sha256:${digits}`, `sha256:${digits}g`) as [string][];
+  if (found.length > 1)
+    throw new LowrankError("invalid-argument", `The digests of several adapters begin with sha256:${digits}.`, {
+      fix: "Give more digits.",
+    });
+  return found[0]?.[0];
+};
+
+const finders: {
+  readonly [Kind in AdapterReference["kind"]]: (
+    database: Database.Database,
+    reference: Extract<AdapterReference, { kind: Kind }>,
+  ) => string | undefined;
+} = {
+  digest: (database, { digits }) => byDigits(database, digits),
+  latest: (database, { name }) =>
+    first(
+      database,
+      "SELECT digest FROM version JOIN adapter ON adapter.id = version.adapter WHERE version.name = ? AND NOT retired ORDER BY number DESC LIMIT 1",
+      name,
+    ),
+  version: (database, { name, version }) =>
+    first(
+      database,
+      "SELECT digest FROM version JOIN adapter ON adapter.id = version.adapter WHERE version.name = ? AND number = ? AND NOT retired",
+      name,
+      version,
+    ),
+  // Where a move of the alias was broken off, two claim it.
+  alias: (database, { name, alias }) =>
+    first(
+      database,
+      "SELECT digest FROM alias JOIN adapter ON adapter.id = alias.adapter WHERE alias.name = ? AND alias.alias = ? ORDER BY since DESC, digest LIMIT 1",
+      name,
+      alias,
+    ),
+};
+
+/** The digest that a reference stands for in an index. */
+export const findDigest = (database: Database.Database, reference: AdapterReference): string | undefined =>
+  (finders[reference.kind] as (database: Database.Database, reference: AdapterReference) => string | undefined)(database, reference);
+
+/** The record of an adapter, undefined where the library has none of this reference. */
+export const findAdapter = async (library: LibraryFolder, text: string): Promise<AdapterRecord | undefined> => {
+  const reference = parseReference(text);
+  if (reference === undefined) return undefined;
+  const digest = await library.ask((database) => findDigest(database, reference));
+  return digest === undefined ? undefined : library.read(digest);
+};
+
+/** Names that begin as this one does, up to its last two letters. */
+const namesLike = (database: Database.Database, text: string): string[] => {
+  const beginning = text.slice(0, Math.max(3, text.length - 2));
+  return (
+    database
+      .prepare("SELECT DISTINCT name FROM version WHERE NOT retired AND substr(name, 1, ?) = ? ORDER BY name LIMIT 4")
+      .raw()
+      .all(beginning.length, beginning) as [string][]
+  ).map(([name]) => name);
+};
+
+/** What else there is of a name that was asked for in vain. */
+const advice = (database: Database.Database, reference: AdapterReference | undefined, text: string): string => {
+  if (reference !== undefined && reference.kind !== "digest") {
+    const numbers = database
+      .prepare("SELECT number, retired FROM version WHERE name = ? ORDER BY number DESC LIMIT 8")
+      .raw()
+      .all(reference.name) as [number, number][];
+    const retired = numbers.some(([number, gone]) => gone === 1 && reference.kind === "version" && number === reference.version);
+    const here = numbers.filter(([, gone]) => gone === 0).map(([number]) => `${reference.name}@${number}`);
+    if (here.length > 0) return `${retired ? "It was removed. " : ""}There is ${here.join(", ")}.`;
+    if (numbers.length > 0) return "It was removed.";
+  }
+  const similar = namesLike(database, text);
+  return similar.length > 0 ? `There is ${similar.join(", ")}.` : "See `lowrank library list`.";
+};
+
+/** The record of an adapter; one that the library has not is `not-found`. */
+export const getAdapter = async (library: LibraryFolder, text: string): Promise<AdapterRecord> => {
+  const record = await findAdapter(library, text);
+  if (record !== undefined) return record;
+  const reference = parseReference(text);
+  throw new LowrankError(
+    "not-found",
+    reference === undefined
+      ? `${JSON.stringify(text)} names no adapter: give name, name@version, name:alias (${latest} is the highest version) or sha256:digits.`
+      : `The library has no adapter ${text}.`,
+    { where: library.folder, fix: await library.ask((database) => advice(database, reference, text)) },
+  );
+};

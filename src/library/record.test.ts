@@ -1,0 +1,52 @@
+import { expect, it } from "vitest";
+import { someBase } from "./library.fixture.ts";
+import { labelOf, recordOf, recordText, type AdapterRecord } from "./record.ts";
+
+const file = { bytes: 10, sha256: "c".repeat(64) };
+const record: AdapterRecord = {
+  format: 1,
+  digest: `sha256:${"d".repeat(64)}`,
+  files: { "adapter_config.json": file, "adapter_model.safetensors": file },
+  facts: { kind: "LORA", rank: 8, alpha: 16, parameters: 100 },
+  names: [{ name: "tales", version: 2, published: "2026-01-01T00:00:00.000Z" }],
+  retired: [{ name: "old", version: 1 }],
+  aliases: [{ name: "tales", alias: "prod", since: "2026-01-01T00:00:00.000Z" }],
+  tags: ["language=en"],
+  metrics: { loss: 0.5 },
+  lineage: { base: someBase, baseName: "org/base", data: null, run: null, parents: [{ digest: "sha256:1", weight: 0.5 }] },
+  licence: null,
+  notes: "",
+  created: "2026-01-01T00:00:00.000Z",
+};
+
+it("comes back from its text, without what a later version may add", () => {
+  const text = recordText(record);
+  expect(recordOf({ ...(JSON.parse(text) as object), later: 1 }, "here")).toEqual(record);
+  expect(recordText(recordOf(JSON.parse(text) as Record<string, unknown>, "here"))).toBe(text);
+});
+
+it.each<[key: keyof AdapterRecord, value: unknown]>([
+  ["format", 2],
+  ["digest", "sha256:short"],
+  ["digest", "../../etc"],
+  ["files", { "adapter_config.json": file }],
+  ["files", { ...record.files, "adapter_config.json": { bytes: -1, sha256: file.sha256 } }],
+  ["facts", null],
+  ["names", [{ name: "../up", version: 1, published: "" }]],
+  ["names", [{ name: "tales", version: 1.5, published: "" }]],
+  ["retired", "none"],
+  ["aliases", [{ name: "tales", alias: 1, since: "" }]],
+  ["tags", [1]],
+  ["metrics", { loss: "low" }],
+  ["lineage", { ...record.lineage, parents: [{}] }],
+  ["notes", undefined],
+])("refuses %s %j", (key, value) => {
+  expect(() => recordOf({ ...record, [key]: value }, "a.json")).toThrow(
+    expect.objectContaining({ code: "invalid-file", where: "a.json", message: expect.stringContaining(`"${key}"`) as string }),
+  );
+});
+
+it("is called by its first name, or by its digest", () => {
+  expect(labelOf(record)).toBe("tales@2");
+  expect(labelOf({ ...record, names: [] })).toBe(record.digest);
+});

@@ -1,0 +1,138 @@
+/** @file What the library knows of an adapter: one JSON record beside its files. It knows nothing about folders or the index. */
+import { isObject, sortedJson } from "../formats/index.ts";
+import { LowrankError } from "../util/index.ts";
+import type { FileDigest } from "./digest.ts";
+import { isName } from "./names.ts";
+
+/** The files of an adapter, as PEFT names them. */
+export const adapterFiles = ["adapter_config.json", "adapter_model.safetensors"] as const;
+export type AdapterFile = (typeof adapterFiles)[number];
+
+/** A version of a name; it stands for one adapter for ever. */
+export interface Version {
+  readonly name: string;
+  readonly version: number;
+}
+
+export interface PublishedVersion extends Version {
+  /** ISO 8601, UTC. */
+  readonly published: string;
+}
+
+/** `name:alias` stands for this adapter; where two adapters claim it, the later claim holds. */
+export interface AliasClaim {
+  readonly name: string;
+  readonly alias: string;
+  /** ISO 8601, UTC. */
+  readonly since: string;
+}
+
+/** An adapter that another one was composed of. */
+export interface Parent {
+  readonly digest: string;
+  readonly name?: string;
+  readonly weight: number;
+}
+
+/** Where an adapter comes from; null for what is not known. */
+export interface Lineage {
+  /** Digest of the base's tensors. */
+  readonly base: string | null;
+  /** What people call the base. */
+  readonly baseName: string | null;
+  /** Fingerprint of the training data. */
+  readonly data: string | null;
+  /** The run, experiment or job that made it. */
+  readonly run: string | null;
+  readonly parents: readonly Parent[];
+}
+
+/** What the files say, for tables. */
+export interface AdapterFacts {
+  /** PEFT's `peft_type`. */
+  readonly kind: string;
+  readonly rank: number | null;
+  readonly alpha: number | null;
+  /** Numbers in the weights' file. */
+  readonly parameters: number;
+}
+
+export interface AdapterRecord {
+  /** Of this form: 1. */
+  readonly format: 1;
+  readonly digest: string;
+  readonly files: Readonly<Record<AdapterFile, FileDigest>>;
+  readonly facts: AdapterFacts;
+  /** The names under which it is published; without any its files may be collected. */
+  readonly names: readonly PublishedVersion[];
+  /** Versions that it was published under once; they are not given again. */
+  readonly retired: readonly Version[];
+  readonly aliases: readonly AliasClaim[];
+  /** `key=value` or plain, sorted. */
+  readonly tags: readonly string[];
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly lineage: Lineage;
+  /** An SPDX name, as far as people gave one. */
+  readonly licence: string | null;
+  readonly notes: string;
+  /** When the library first saw it; ISO 8601, UTC. */
+  readonly created: string;
+}
+
+const isText = (value: unknown): value is string => typeof value === "string";
+const isTextOrNull = (value: unknown): boolean => value === null || isText(value);
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const isNumberOrNull = (value: unknown): boolean => value === null || typeof value === "number";
+const isListOf =
+  (holds: (item: Record<string, unknown>) => boolean) =>
+  (value: unknown): boolean =>
+    Array.isArray(value) && value.every((item) => isObject(item) && holds(item));
+
+export const isDigest = (value: unknown): value is string => isText(value) && /^sha256:[0-9a-f]{64}$/.test(value);
+
+const isVersion = ({ name, version }: Record<string, unknown>): boolean => isText(name) && isName(name) && isCount(version);
+
+const isFile = (value: unknown): boolean =>
+  isObject(value) && isCount(value["bytes"]) && isText(value["sha256"]) && /^[0-9a-f]{64}$/.test(value["sha256"]);
+
+const checks: Readonly<Record<keyof AdapterRecord, (value: unknown) => boolean>> = {
+  format: (value) => value === 1,
+  digest: isDigest,
+  files: (value) => isObject(value) && adapterFiles.every((name) => isFile(value[name])),
+  facts: (value) =>
+    isObject(value) &&
+    isText(value["kind"]) &&
+    isNumberOrNull(value["rank"]) &&
+    isNumberOrNull(value["alpha"]) &&
+    isCount(value["parameters"]),
+  names: isListOf((item) => isVersion(item) && isText(item["published"])),
+  retired: isListOf(isVersion),
+  aliases: isListOf(({ name, alias, since }) => isText(name) && isName(name) && isText(alias) && isText(since)),
+  tags: (value) => Array.isArray(value) && value.every(isText),
+  metrics: (value) => isObject(value) && Object.values(value).every((number) => typeof number === "number"),
+  lineage: (value) =>
+    isObject(value) &&
+    [value["base"], value["baseName"], value["data"], value["run"]].every(isTextOrNull) &&
+    isListOf(({ digest, weight }) => isText(digest) && typeof weight === "number")(value["parents"]),
+  licence: isTextOrNull,
+  notes: isText,
+  created: isText,
+};
+
+/** Checks what was read as a record; `invalid-file` names the field that is none. Keys of later versions are dropped. */
+export const recordOf = (value: Readonly<Record<string, unknown>>, where: string): AdapterRecord => {
+  for (const [key, holds] of Object.entries(checks))
+    if (!holds(value[key]))
+      throw new LowrankError("invalid-file", `"${key}" of the adapter's record is missing or damaged.`, {
+        where,
+        fix: "Copy the record again, or remove it and add the adapter anew.",
+      });
+  return Object.fromEntries(Object.keys(checks).map((key) => [key, value[key]])) as unknown as AdapterRecord;
+};
+
+/** The record's bytes: equal records give equal bytes. */
+export const recordText = (record: AdapterRecord): string => `${sortedJson({ ...record })}\n`;
+
+/** `tales@2`, or the digest of an adapter without a name. */
+export const labelOf = ({ names, digest }: Pick<AdapterRecord, "names" | "digest">): string =>
+  names.length === 0 ? digest : `${names[0].name}@${names[0].version}`;
