@@ -7,6 +7,7 @@ import {
   add,
   after,
   and,
+  argsort,
   broadcast,
   cast,
   checkpoint,
@@ -17,6 +18,8 @@ import {
   erf,
   exp,
   gather,
+  groupedMatmul,
+  groupedOuter,
   int8Matmul,
   integers,
   log,
@@ -44,6 +47,7 @@ import {
   subtract,
   sum,
   tanh,
+  topK,
   transpose,
   weight,
   where,
@@ -336,6 +340,40 @@ export const opCases = {
       about: "into a scalar stretched",
       inputs: [normal([]), i32([1, 2]), normal([2, 1])],
       build: (base, at, values) => place(base, at, values, [2, 4]),
+    },
+  ],
+  "top-k": [
+    { about: "the two largest of each row", inputs: [f32([0.5, 2, -1, 3, 1, 1, 0, 1], [2, 4])], build: (x) => topK(x, 2) },
+    { about: "all of them", inputs: [normal([2, 2, 3])], build: (x) => topK(x, 3) },
+    { about: "int32, sorted upwards, equal ones in their order", inputs: [i32([2, 0, 1, 0, 2, 1, 0, 1])], build: argsort },
+  ],
+  "grouped-matmul": [
+    {
+      about: "groups of two rows, none and three",
+      inputs: [normal([5, 4]), i64([0, 2, 2, 5]), normal([4, 3], 1), normal([4, 3], 2), normal([4, 3], 3)],
+      build: (x, bounds, ...matrices) => groupedMatmul(x, bounds, matrices, { alpha: 0.75 }),
+    },
+    {
+      about: "turned matrices, one group with all rows",
+      inputs: [normal([5, 4]), i64([0, 0, 5]), normal([3, 4], 1), normal([3, 4], 2)],
+      build: (x, bounds, ...matrices) => groupedMatmul(x, bounds, matrices, { transposeB: true }),
+    },
+    {
+      about: "a single group",
+      inputs: [normal([2, 4]), i64([0, 2]), normal([4, 3])],
+      build: (x, bounds, w) => groupedMatmul(x, bounds, [w]),
+    },
+  ],
+  "grouped-outer": [
+    {
+      about: "the middle group",
+      inputs: [normal([5, 4]), normal([5, 3]), i64([0, 1, 4, 5])],
+      build: (a, b, bounds) => groupedOuter(a, b, bounds, { group: 1, groups: 3, alpha: 0.75 }),
+    },
+    {
+      about: "an empty group",
+      inputs: [normal([5, 4]), normal([5, 3]), i64([0, 5, 5])],
+      build: (a, b, bounds) => groupedOuter(a, b, bounds, { group: 1, groups: 2, alpha: 1 }),
     },
   ],
   "with-gradient": [

@@ -21,11 +21,12 @@ beforeAll(async () => {
 });
 afterAll(() => backend.dispose());
 
-const families = ["gemma", "gemma2", "gemma3", "gpt2", "granite", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3"];
+const dense = ["gemma", "gemma2", "gemma3", "gpt2", "granite", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3"];
+const families = [...dense.map((family) => `${family}.all-linear`), "qwen3_moe.attn"];
 
 describe.skipIf(!hasShared)("against transformers and PEFT", () => {
-  it.each(families)("%s has the recorded logits, gradients and training curve", async (family) => {
-    const { logits, gradients, losses } = await verifyGolden(backend, sharedPath("goldens", `${family}.all-linear`));
+  it.each(families)("%s has the recorded logits, gradients and training curve", async (golden) => {
+    const { logits, gradients, losses } = await verifyGolden(backend, sharedPath("goldens", golden));
     expect(Math.max(...Object.values(logits))).toBeLessThan(2e-4);
     expect(Math.max(...Object.values(gradients))).toBeLessThan(1e-3);
     expect(Math.max(...losses)).toBeLessThan(1e-3);
@@ -89,8 +90,8 @@ describe.skipIf(!hasShared)("a checkpoint saved without its head", () => {
 });
 
 describe.skipIf(!hasShared)("with a cache", () => {
-  it.each(families)("%s has the logits of one pass, in whatever chunks the tokens come", async (family) => {
-    const base = await openBase(sharedPath("goldens", `${family}.all-linear`, "model"));
+  it.each(families)("%s has the logits of one pass, in whatever chunks the tokens come", async (golden) => {
+    const base = await openBase(sharedPath("goldens", golden, "model"));
     const { model } = base;
     const stream = random(3);
     const T = 40;

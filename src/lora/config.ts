@@ -127,7 +127,8 @@ export const readLoraConfig = (raw: Readonly<Record<string, unknown>>, where: st
   if (raw["peft_type"] !== "LORA")
     throw new LowrankError("unsupported", `peft_type ${JSON.stringify(raw["peft_type"])} is not offered; "LORA" is.`, { where });
   for (const [key, values] of Object.entries(neutral))
-    if (!values.includes(raw[key]))
+    // PEFT writes an empty list where it has looked for parameters of experts and found that none are meant.
+    if (!values.includes(raw[key]) && JSON.stringify(raw[key]) !== "[]")
       throw new LowrankError("unsupported", `The option "${key}": ${JSON.stringify(raw[key])} is not offered.`, { where });
   if (typeof raw["init_lora_weights"] === "string" && raw["init_lora_weights"] !== "gaussian")
     throw new LowrankError(

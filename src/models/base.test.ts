@@ -116,3 +116,59 @@ describe("a checkpoint is refused", () => {
     await expect(openBase(directory)).rejects.toThrow(`${directory}: ${message}`);
   });
 });
+
+describe("experts that are stacked in newer checkpoints", () => {
+  const mixtral = {
+    ...config,
+    model_type: "mixtral",
+    num_key_value_heads: 1,
+    num_local_experts: 3,
+    tie_word_embeddings: false,
+  };
+  const [E, D, F] = [3, 4, 6];
+  const block = "model.layers.0.block_sparse_moe";
+  const rest = modelOf(mixtral, "").parameters.filter(({ name }) => !name.startsWith(block));
+  const numbered = (name: string, shape: readonly number[]): TensorSource => ({
+    name,
+    dtype: "f32",
+    shape,
+    chunks: () => [new Uint8Array(Float32Array.from({ length: sizeOf(shape) }, (_, index) => index).buffer)],
+  });
+  const write = async (stacks: Shapes): Promise<string> => {
+    const directory = join(folder, String(written++));
+    const all = [...rest.map(({ name, shape }) => [name, shape] as const), ...Object.entries(stacks)];
+    await writeCheckpoint(directory, { config: mixtral, tensors: all.map(([name, shape]) => numbered(name, shape)) });
+    return directory;
+  };
+  const stacks = {
+    "model.layers.0.mlp.gate.weight": [E, D],
+    "model.layers.0.mlp.experts.gate_up_proj": [E, 2 * F, D],
+    "model.layers.0.mlp.experts.down_proj": [E, D, F],
+  };
+
+  it("are found where they lie in the stack, by the names of released checkpoints", async () => {
+    const base = await openBase(await write(stacks));
+    expect([...base.weights.keys()].toSorted()).toEqual(base.model.parameters.map(({ name }) => name).toSorted());
+    const from = async (name: string): Promise<[first: number, count: number]> => {
+      const values = await storedValues(base, `${block}.${name}.weight`);
+      expect([...values]).toEqual(Array.from(values, (_, index) => values[0] + index));
+      return [values[0], values.length];
+    };
+    expect(await from("gate")).toEqual([0, E * D]);
+    for (let expert = 0; expert < E; expert++) {
+      expect(await from(`experts.${expert}.w1`)).toEqual([expert * 2 * F * D, F * D]);
+      expect(await from(`experts.${expert}.w3`)).toEqual([(expert * 2 + 1) * F * D, F * D]);
+      expect(await from(`experts.${expert}.w2`)).toEqual([expert * D * F, D * F]);
+    }
+  });
+
+  it("are refused in another shape, and where they are not all there", async () => {
+    const turned = await write({ ...stacks, "model.layers.0.mlp.experts.gate_up_proj": [E, D, 2 * F] });
+    await expect(openBase(turned)).rejects.toMatchObject({
+      code: "shape-mismatch",
+      message: expect.stringContaining("[3, 4, 12] where the configuration makes it [3, 12, 4]") as string,
+    });
+    const { "model.layers.0.mlp.experts.down_proj": _, ...partial } = stacks;
+    await expect(openBase(await write(partial))).rejects.toThrow(`The checkpoint has no tensor "${block}.experts.0.w2.weight"`);
+  });
+});

@@ -5,6 +5,7 @@ import { modulesOf, precisions, type Modules, type PrecisionName } from "../nn/i
 import { LowrankError, type HostTensor } from "../util/index.ts";
 import { modelOf } from "./family.ts";
 import type { Model } from "./model.ts";
+import { namedTensors } from "./named-tensors.ts";
 import { untied } from "./untied.ts";
 
 export interface Base {
@@ -20,14 +21,6 @@ export interface Base {
 
 // Buffers that old checkpoints carry and no forward pass reads.
 const derived = /\.(rotary_emb\.inv_freq|attn\.(masked_)?bias)$/;
-
-/** Tensors by the model's names: checkpoints that were saved without a head leave out the prefix that all other names share. */
-export const namedTensors = <T>({ parameters }: Pick<Model, "parameters">, stored: ReadonlyMap<string, T>): ReadonlyMap<string, T> => {
-  const wanted = new Set(parameters.map(({ name }) => name));
-  const prefix = parameters[0].name.split(".", 1)[0];
-  const nameOf = (name: string): string => (!wanted.has(name) && wanted.has(`${prefix}.${name}`) ? `${prefix}.${name}` : name);
-  return new Map([...stored].map(([name, tensor]) => [nameOf(name), tensor]));
-};
 
 const account = (model: Model, stored: ReadonlyMap<string, WeightLocation>, where: string): void => {
   const wanted = new Map(model.parameters.map(({ name, shape }) => [name, shape]));

@@ -3,10 +3,12 @@ import { add, rematerialise, reshape, rmsNorm, scalar, scale, slice, transpose, 
 import {
   causalMask,
   fusedGatedMlp,
+  gatedExperts,
   gatedMlp,
   recomputed,
   roundedRope,
   ropeTables,
+  routed,
   turn,
   type Activation,
   type Modules,
@@ -15,6 +17,7 @@ import {
 } from "../nn/index.ts";
 import { roundTo, type Half } from "../util/index.ts";
 import { decoderLayout, type DecoderGguf } from "./decoder-gguf.ts";
+import { expertModules, expertParameters, expertStacks, routerModule, type Experts } from "./experts.ts";
 import { decoderHead } from "./heads/decoder-head.ts";
 import { linearParameters } from "./heads/head.ts";
 import type { LinearSpec, Model, ParameterSpec } from "./model.ts";
@@ -51,6 +54,8 @@ export interface Decoder {
   readonly biases: { readonly qkv: boolean; readonly output: boolean; readonly mlp: boolean };
   /** Whether one projection makes queries, keys and values, and one the gate and what it gates. */
   readonly fused: boolean;
+  /** Routed experts by layer, undefined for a layer with one gated block; default none. */
+  readonly experts?: (layer: number) => Experts | undefined;
   readonly norms: LayerNorms;
   readonly epsilon: number;
   /** What is added to stored gains: 1 where checkpoints hold their distance from one. */
@@ -97,10 +102,12 @@ const layerLinears = (decoder: Decoder, index: number): LinearSpec[] => {
         linear("self_attn.k_proj", D, K * headSize, biases.qkv),
         linear("self_attn.v_proj", D, K * headSize, biases.qkv),
       ];
+  const attention = [...inputs, linear("self_attn.o_proj", H * headSize, D, biases.output)];
+  if (decoder.experts?.(index) !== undefined) return attention;
   const gates = fused
     ? [linear("mlp.gate_up_proj", D, 2 * F, biases.mlp)]
     : [linear("mlp.gate_proj", D, F, biases.mlp), linear("mlp.up_proj", D, F, biases.mlp)];
-  return [...inputs, linear("self_attn.o_proj", H * headSize, D, biases.output), ...gates, linear("mlp.down_proj", F, D, biases.mlp)];
+  return [...attention, ...gates, linear("mlp.down_proj", F, D, biases.mlp)];
 };
 
 const parametersOf = (decoder: Decoder): ParameterSpec[] => {
@@ -112,6 +119,7 @@ const parametersOf = (decoder: Decoder): ParameterSpec[] => {
   });
   const layer = (index: number): ParameterSpec[] => {
     const prefix = layerName(index);
+    const experts = decoder.experts?.(index);
     const gains = (names: readonly (string | undefined)[]): ParameterSpec[] =>
       names.filter((name) => name !== undefined).map((name) => gain(`${prefix}.${name}`, D));
     const width = (count: number): number => (decoder.queryKeyNorm === "projection" ? count * headSize : headSize);
@@ -122,6 +130,7 @@ const parametersOf = (decoder: Decoder): ParameterSpec[] => {
         ? []
         : [gain(`${prefix}.self_attn.q_norm`, width(heads)), gain(`${prefix}.self_attn.k_norm`, width(keyValueHeads))]),
       ...gains([norms.afterAttention, norms.beforeMlp, norms.afterMlp]),
+      ...(experts === undefined ? [] : expertParameters(experts, prefix, D, deviation)),
     ];
   };
   return [
@@ -174,8 +183,13 @@ const forwardOf =
       }); // (B, H, T, headSize)
       return modules.linear(`${module}.o_proj`, reshape(transpose(attended, [0, 2, 1, 3]), [B * T, H * headSize]));
     };
-    const mlp = (index: number, x: Tensor): Tensor =>
-      (decoder.fused ? fusedGatedMlp : gatedMlp)(modules, `${layerName(index)}.mlp`, x, decoder.activation);
+    const mlp = (index: number, x: Tensor): Tensor => {
+      const name = layerName(index);
+      const experts = decoder.experts?.(index);
+      if (experts === undefined) return (decoder.fused ? fusedGatedMlp : gatedMlp)(modules, `${name}.mlp`, x, decoder.activation);
+      const expert = gatedExperts(modules, expertModules(experts, name), decoder.activation);
+      return routed(x, modules.linear(routerModule(experts, name), x), experts, expert);
+    };
 
     const layer = (x: Tensor, index: number): Tensor => {
       // A norm is cheaper to make again than to keep.
@@ -228,6 +242,10 @@ export const decoderModel = (decoder: Decoder): Model => {
     parameters: [...parametersOf(decoder), ...parameters],
     linears: [...indices.flatMap((index) => layerLinears(decoder, index)), ...linears],
     embeddings: [{ module: embedding, rows: vocabularySize, width: hiddenSize, isTokens: true }],
+    stacks: indices.flatMap((index) => {
+      const experts = decoder.experts?.(index);
+      return experts === undefined ? [] : expertStacks(experts, layerName(index), hiddenSize);
+    }),
     ...rest,
     mask: causalMask,
     mlxRoot: "model",

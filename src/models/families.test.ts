@@ -36,6 +36,9 @@ describe("configurations", () => {
     { model_type: "gpt2", add_cross_attention: true, message: /"add_cross_attention" is true; offered: false/ },
     { model_type: "gpt2", n_embd: 10, n_head: 4, message: /n_embd 10 is no multiple of n_head 4/ },
     { model_type: "gpt2", activation_function: "mish", message: /"activation_function" is "mish"; offered: silu/ },
+    { model_type: "mixtral", router_jitter_noise: 0.1, message: /"router_jitter_noise" is 0.1; offered: 0/ },
+    { model_type: "mixtral", num_experts_per_tok: 9, message: /num_experts_per_tok 9 is more than the 8 experts/ },
+    { model_type: "qwen3_moe", num_experts: 4, message: /num_experts_per_tok 8 is more than the 4 experts/ },
     { model_type: "phi3", rope_scaling: { type: "su" }, message: /"short_factor" must be a list of 2 numbers/ },
   ])("$model_type: $message", ({ message, ...changes }) => {
     expect(() => modelOf({ ...small, ...changes }, "config.json")).toThrow(message);
@@ -55,6 +58,21 @@ describe("configurations", () => {
     expect(
       modelOf({ ...small, model_type: "qwen2", use_sliding_window: true, max_window_layers: 1, sliding_window: 4 }, "config.json").windows,
     ).toEqual([Infinity, 4]);
+  });
+
+  it("have experts in the layers that say so, and one gated block in the others", () => {
+    const routedLayers = (changes: object): boolean[] => {
+      const model = modelOf({ ...small, num_hidden_layers: 4, num_experts: 8, model_type: "qwen3_moe", ...changes }, "config.json");
+      return [0, 1, 2, 3].map((layer) => model.parameters.some(({ name }) => name === `model.layers.${layer}.mlp.gate.weight`));
+    };
+    expect(routedLayers({})).toEqual([true, true, true, true]);
+    expect(routedLayers({ decoder_sparse_step: 2 })).toEqual([false, true, false, true]);
+    expect(routedLayers({ mlp_only_layers: [0, 3] })).toEqual([false, true, true, false]);
+    expect(routedLayers({ num_experts: 0 })).toEqual([false, false, false, false]);
+    const { linears } = modelOf({ ...small, num_experts: 8, mlp_only_layers: [1], model_type: "qwen3_moe" }, "config.json");
+    expect(linears.filter(({ module }) => module.includes(".mlp.")).map(({ module }) => module)).toEqual(
+      ["gate", "up", "down"].map((name) => `model.layers.1.mlp.${name}_proj`),
+    );
   });
 
   it("refuse settings by kind of layer where all layers share one rotary embedding", () => {

@@ -7,11 +7,13 @@ import { gpt2 } from "./gpt2.ts";
 import { granite } from "./granite.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
+import { mixtral } from "./mixtral.ts";
 import type { Family, Model } from "./model.ts";
 import { mt5 } from "./mt5.ts";
 import { olmo2 } from "./olmo2.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
+import { qwen3Moe } from "./qwen3-moe.ts";
 import { qwen3 } from "./qwen3.ts";
 import { smollm3 } from "./smollm3.ts";
 import { t5 } from "./t5.ts";
@@ -24,11 +26,13 @@ const families: Readonly<Record<string, Family>> = {
   granite,
   llama,
   mistral,
+  mixtral,
   mt5,
   olmo2,
   phi3,
   qwen2,
   qwen3,
+  qwen3_moe: qwen3Moe,
   smollm3,
   t5,
 };

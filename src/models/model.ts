@@ -37,6 +37,20 @@ export interface EmbeddingSpec {
   readonly isTokens: boolean;
 }
 
+/**
+ * A parameter that stands for several linear modules of one shape, as PEFT and newer checkpoints have it: experts stacked to (E, out, in),
+ * or a single matrix (out, in).
+ */
+export interface StackSpec {
+  /** Its name there: `model.layers.0.mlp.experts.gate_up_proj`. */
+  readonly parameter: string;
+  readonly inFeatures: number;
+  /** Of an expert's whole matrix, all parts together. */
+  readonly outFeatures: number;
+  /** The linear modules whose weights it holds: `parts[p][e]` is the p-th share of the rows of expert e. */
+  readonly parts: readonly (readonly string[])[];
+}
+
 /** What a model is for, by PEFT's names. */
 export type Task = "CAUSAL_LM" | "SEQ_CLS" | "SEQ_2_SEQ_LM";
 
@@ -102,6 +116,8 @@ export interface Model {
   readonly parameters: readonly ParameterSpec[];
   readonly linears: readonly LinearSpec[];
   readonly embeddings: readonly EmbeddingSpec[];
+  /** Parameters that stand for several modules' weights, or have another name, outside released checkpoints; default none. */
+  readonly stacks?: readonly StackSpec[];
   /** Parameters that are another one's by another name (a tied head). */
   readonly aliases: Readonly<Record<string, string>>;
   /** Tensors of other heads, which checkpoints of the family may have and this model does not read; default none. */

@@ -1,5 +1,5 @@
 /** @file What a forward pass sees of a model's parameters: tensors by name and modules to call. It knows nothing about adapters; they wrap it. */
-import { add, gather, matmul, reshape, type Tensor } from "../graph/index.ts";
+import { add, gather, groupedMatmul, matmul, reshape, type Tensor } from "../graph/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { precisions, type Precision } from "./precision/precision.ts";
 
@@ -9,6 +9,8 @@ export interface Modules {
   tensor(name: string): Tensor;
   /** x·Wᵀ + b through the linear module: (N, in) → (N, out). */
   linear(module: string, x: Tensor): Tensor;
+  /** Rows that lie module by module between the bounds (G + 1) int64, each group through the linear module of its own: (M, in) → (M, out). */
+  grouped(modules: readonly string[], x: Tensor, bounds: Tensor): Tensor;
   /** Rows of an embedding: ids (…) → (count of ids, D). */
   embedding(module: string, ids: Tensor): Tensor;
   /** The weight (out, in) of a linear module that is frozen, not adapted and without bias; undefined for any other. */
@@ -48,6 +50,13 @@ export const modulesOf = ({ find, aliases = {}, turned = new Set(), trainable = 
       const product = form.product(x, (part) => tensor(`${module}.${part}`)); // (N, out)
       return bias === undefined ? product : add(product, bias);
     },
+    grouped: (group, x, bounds) =>
+      groupedMatmul(
+        x,
+        bounds,
+        group.map((module) => tensor(`${module}.weight`)),
+        { transposeB: true },
+      ), // (M, out)
     embedding: (module, ids) => {
       const table = tensor(`${module}.weight`); // (V, D)
       return reshape(gather(table, ids), [-1, table.shape[1]]); // (N, D)

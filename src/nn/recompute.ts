@@ -3,9 +3,13 @@ import { checkpoint, type Tensor } from "../graph/index.ts";
 import { topological } from "../graph/walk.ts";
 import type { Modules } from "./modules.ts";
 
-/** `part(sources)`, keeping only the sources for the backward pass; what of the part no gradient needs is not computed again. */
-export const recomputed = (modules: Modules, sources: readonly Tensor[], part: () => Tensor): Tensor => {
+/**
+ * `part(sources)`, keeping only the sources for the backward pass; what of the part no gradient needs is not computed again.
+ * `given` is what the part uses besides and gets no gradient.
+ */
+export const recomputed = (modules: Modules, sources: readonly Tensor[], part: () => Tensor, given: readonly Tensor[] = []): Tensor => {
   const y = part();
-  const used = topological([y], new Set([...sources, ...modules.trainable])).filter((tensor) => modules.trainable.has(tensor));
+  const ends = new Set([...sources, ...given, ...modules.trainable]);
+  const used = topological([y], ends).filter((tensor) => modules.trainable.has(tensor));
   return checkpoint(y, [...sources, ...used]);
 };

@@ -2,6 +2,7 @@
 import type { Op, OpName } from "../op.ts";
 import { controlOps } from "./control.ts";
 import { elementwiseOps } from "./elementwise.ts";
+import { groupOps } from "./groups.ts";
 import { indexOps } from "./index-select.ts";
 import { leafOps } from "./leaf.ts";
 import { matmulOps } from "./matmul.ts";
@@ -22,6 +23,7 @@ export const ops = {
   ...normaliseOps,
   ...rotaryOps,
   ...indexOps,
+  ...groupOps,
   ...controlOps,
 } satisfies { [Name in OpName]: Op<never> };
 
@@ -46,7 +48,8 @@ export {
   tanh,
   where,
 } from "./elementwise.ts";
-export { gather, pick, place, scatterAdd } from "./index-select.ts";
+export { groupedMatmul, groupedOuter } from "./groups.ts";
+export { argsort, gather, pick, place, scatterAdd, topK } from "./index-select.ts";
 export { constant, input, inputOf, integers, scalar, weight, weightOf, zeros } from "./leaf.ts";
 export { matmul, scale } from "./matmul.ts";
 export { concat, pad, reshape, slice, transpose } from "./movement.ts";

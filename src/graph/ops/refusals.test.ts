@@ -14,6 +14,8 @@ import {
   erf,
   exp,
   gather,
+  groupedMatmul,
+  groupedOuter,
   input,
   log,
   matmul,
@@ -41,6 +43,7 @@ import {
   subtract,
   sum,
   tanh,
+  topK,
   transpose,
   weight,
   where,
@@ -54,6 +57,8 @@ const float = (...shape: number[]): Tensor => input("x", shape);
 const int32 = (...shape: number[]): Tensor => input("i", shape, "i32");
 const int64 = (...shape: number[]): Tensor => input("i", shape, "i64");
 const bool = (...shape: number[]): Tensor => input("b", shape, "bool");
+
+const one = { group: 0, groups: 1, alpha: 1 };
 
 /** What is wrong, how to make it, and what the message must name. */
 type Refusal = readonly [about: string, build: () => Tensor, ...names: string[]];
@@ -201,6 +206,24 @@ const refusals = {
     ["the base", () => place(float(3), int32(2), float(2, 1), [2, 3]), "[3]", "[2, 3]"],
     ["the base's rank", () => place(float(1, 1, 1), int32(2), float(2, 1), [2, 3]), "[1, 1, 1]", "[2, 3]"],
     ["the values' dtype", () => place(float(2, 3), int32(2), int32(2, 1), [2, 3]), "i32 [2, 1]"],
+  ],
+  "top-k": [
+    ["int64", () => topK(int64(2, 3), 1), "i64 [2, 3]"],
+    ["more than there are", () => topK(float(2, 3), 4), "[2, 3]", "4"],
+    ["a scalar", () => topK(float(), 1), "[]"],
+  ],
+  "grouped-matmul": [
+    ["int32 rows", () => groupedMatmul(int32(2, 3), int64(2), [float(3, 4)]), "float32", "i32 [2, 3]"],
+    ["bounds that are too few", () => groupedMatmul(float(2, 3), int64(2), [float(3, 4), float(3, 4)]), "i64 [2]", "[3]"],
+    ["int32 bounds", () => groupedMatmul(float(2, 3), int32(2), [float(3, 4)]), "i32 [2]"],
+    ["a width", () => groupedMatmul(float(2, 3), int64(2), [float(4, 4)]), "[2, 3]", "[4, 4]"],
+    ["a matrix unlike the first", () => groupedMatmul(float(2, 3), int64(3), [float(3, 4), float(3, 5)]), "[3, 5]", "[3, 4]"],
+  ],
+  "grouped-outer": [
+    ["int32 rows", () => groupedOuter(float(2, 3), int32(2, 3), int64(2), one), "float32", "i32 [2, 3]"],
+    ["bounds that are too many", () => groupedOuter(float(2, 3), float(2, 4), int64(3), one), "i64 [3]", "[2]"],
+    ["numbers of rows", () => groupedOuter(float(2, 3), float(3, 4), int64(2), one), "[2, 3]", "[3, 4]"],
+    ["a group that is not there", () => groupedOuter(float(2, 3), float(2, 4), int64(2), { ...one, group: 1 }), "group 1 of 1"],
   ],
   "with-gradient": [
     [
