@@ -3,6 +3,8 @@ export { activations, type Activation } from "./activation.ts";
 export { cachedAttention, trainingAttention, type Attention, type AttendOptions } from "./attention.ts";
 export { layoutOf, roles, viewOf, type Parameter, type ParameterLayout, type ParameterRole, type ParameterSlot } from "./layout.ts";
 export { chunkedLoss, crossEntropy, linearCrossEntropy } from "./loss.ts";
+export { logProbs } from "./log-probs.ts";
+export { logSigmoid } from "./log-sigmoid.ts";
 export { causalMask, fullMask, type Mask } from "./mask.ts";
 export { fusedGatedMlp, gatedMlp } from "./mlp.ts";
 export { gatedExperts, routed, type ExpertModules, type Routing } from "./moe.ts";

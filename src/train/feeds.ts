@@ -39,22 +39,20 @@ export const rowFeeds = ({ rows: B, length: T, ids, positions, segments }: Token
   [`${prefix}segments`]: i32(segments, [B, T]),
 });
 
-/** Inputs of rows with labels: those of `rowFeeds`, and the list `rows`, `labels` and `weights` (L), where padding weighs 0. */
-export const stepFeeds = (batch: LabelledRows, { L }: Pick<LabelledShape, "L">): Record<string, HostTensor> => {
-  const rows = new Int32Array(L);
-  const labels = new Int32Array(L);
-  const weights = new Float32Array(L);
+/** Positions with a label, and their labels, in order; both padded with 0 to `L`. */
+export const labelList = ({ labels }: LabelledRows, L: number): { rows: Int32Array; labels: Int32Array; count: number } => {
+  const [rows, listed] = [new Int32Array(L), new Int32Array(L)];
   let count = 0;
-  batch.labels.forEach((label, position) => {
+  labels.forEach((label, position) => {
     if (label < 0) return;
     rows[count] = position;
-    labels[count] = label;
-    weights[count++] = 1;
+    listed[count++] = label;
   });
-  return {
-    ...rowFeeds(batch),
-    rows: i32(rows),
-    labels: i32(labels),
-    weights: f32(weights),
-  };
+  return { rows, labels: listed, count };
+};
+
+/** Inputs of rows with labels: those of `rowFeeds`, and the list `rows`, `labels` and `weights` (L), where padding weighs 0. */
+export const stepFeeds = (batch: LabelledRows, { L }: Pick<LabelledShape, "L">): Record<string, HostTensor> => {
+  const { rows, labels, count } = labelList(batch, L);
+  return { ...rowFeeds(batch), rows: i32(rows), labels: i32(labels), weights: f32(new Float32Array(L).fill(1, 0, count)) };
 };

@@ -32,21 +32,26 @@ export interface TinySubject {
   readonly parameters: Float32Array;
 }
 
-/** All of the model is trained. */
+/** All of the model is trained; its base is as the parameters start. */
 export const wholeModel = (config: object = {}): TinySubject => {
   const model = modelOf({ ...tinyConfig, ...config }, "config.json");
-  return { model, find: () => undefined, trainable: trainableModel(model), loss: nextToken, parameters: freshParameters(model, 7) };
+  const trainable = trainableModel(model);
+  const parameters = freshParameters(model, 7);
+  const stored = parameters.slice();
+  const frozen = new Map<string, Tensor>(
+    trainable.layout.slots.map((slot) => [slot.name, constant(f32(viewOf(stored, slot), slot.shape))]),
+  );
+  return { model, find: (name) => frozen.get(name), trainable, loss: nextToken, parameters };
 };
 
 /** An adapter is trained whose B has moved away from zero, beside frozen weights. */
 export const adaptedModel = (config: Partial<LoraConfig> = {}): TinySubject => {
-  const { model, trainable: whole, parameters: weights } = wholeModel();
-  const frozen = new Map<string, Tensor>(whole.layout.slots.map((slot) => [slot.name, constant(f32(viewOf(weights, slot), slot.shape))]));
+  const { model, find } = wholeModel();
   const adapter = planAdapter(model, loraConfig({ r: 2, lora_alpha: 4, ...config }));
   const trainable = trainableAdapter(model, { adapter, frozen: new Float32Array(adapter.frozen.size) });
   const generator = random(11);
   const parameters = Float32Array.from({ length: trainable.layout.size }, () => 0.3 * generator.normal());
-  return { model, find: (name) => frozen.get(name), trainable, loss: nextToken, parameters };
+  return { model, find, trainable, loss: nextToken, parameters };
 };
 
 /** Examples of given lengths, the first third of each a prompt. */

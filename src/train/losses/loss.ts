@@ -60,7 +60,7 @@ export interface Loss<Example = unknown, Batch extends TrainingBatch = TrainingB
   /** What else decides its value, by name; a resumed run must have the same. */
   readonly settings: Readonly<Record<string, unknown>>;
   /** What it learns from: how its examples are read, and how they become batches. */
-  readonly kind: ExampleKind<Example, Batch>;
+  readonly kind: ExampleKind<Example, Batch, unknown, unknown>;
   /** The sizes of the program that a batch needs. */
   shapeOf(batch: Batch): Shape;
   /** The inputs of that program, but for parameters and dropout. */
