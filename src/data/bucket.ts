@@ -10,6 +10,12 @@ export const bucketLengths = (longest: number, maxLength: number): number[] => {
   return [...new Set(rounded)];
 };
 
+/** The shortest of few row lengths, 16, 24, 32, 48, 64, 96 …, that holds `longest` tokens: at most half as many again are padding. */
+export const rowLength = (longest: number): number => {
+  const power = 2 ** Math.ceil(Math.log2(Math.max(longest, step)));
+  return longest > step && longest <= 0.75 * power ? 0.75 * power : power;
+};
+
 export interface Bucket {
   readonly length: number;
   readonly indices: readonly number[];

@@ -26,8 +26,8 @@ const inconsistent = (turn: number): LowrankError =>
     },
   );
 
-/** Renders the turns before `count` as they stand when the assistant is asked to go on. */
-const asked = ({ messages, tools }: Conversation, count: number, { template, options }: Templating): string =>
+/** The turns before `count`, default all, as they stand when the assistant is asked to go on. */
+export const askedText = ({ messages, tools }: Conversation, { template, options }: Templating, count = messages.length): string =>
   template.render(messages.slice(0, count), { ...options, tools, addGenerationPrompt: true }).text;
 
 const withoutEnd = (text: string, end = ""): string => (text.endsWith(end) ? text.slice(0, text.length - end.length) : text);
@@ -39,7 +39,7 @@ const derivedSpans = (conversation: Conversation, text: string, templating: Temp
   const spans: Span[] = [];
   for (const [turn, { role }] of messages.entries()) {
     if (role !== "assistant" || turn < supervisedFrom) continue;
-    const before = asked(conversation, turn, templating);
+    const before = askedText(conversation, templating, turn);
     const closed = template.render(messages.slice(0, turn + 1), { ...options, tools }).text;
     // Some templates close a conversation, but not each turn, with the end token.
     const after = text.startsWith(closed) ? closed : withoutEnd(closed, options.specialTokens?.["eos_token"]);
@@ -51,7 +51,7 @@ const derivedSpans = (conversation: Conversation, text: string, templating: Temp
 
 const markedSpans = (conversation: Conversation, text: string, spans: readonly Span[], templating: Templating): readonly Span[] => {
   if (conversation.supervisedFrom === 0) return spans;
-  const before = asked(conversation, conversation.supervisedFrom, templating);
+  const before = askedText(conversation, templating, conversation.supervisedFrom);
   if (!text.startsWith(before)) throw inconsistent(conversation.supervisedFrom);
   return spans.filter(([, end]) => end > before.length).map(([start, end]) => [Math.max(start, before.length), end]);
 };

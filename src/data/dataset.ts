@@ -1,10 +1,10 @@
 /** @file A data file as training examples, with a report on what became of its rows. It knows nothing about batches, nor about any kind of example. */
 import { chatTemplate, plainChatTemplate, type Tokenizer } from "../formats/index.ts";
 import { LowrankError } from "../util/index.ts";
-import { conversationText, type Templating } from "./conversation.ts";
+import { askedText, conversationText, type Templating } from "./conversation.ts";
 import { truncate, type Example } from "./example.ts";
 import { detectFormat, formatNamed, withFields, type FieldNames } from "./format.ts";
-import type { DataFormat, LossMode, Parsed, Segment } from "./formats/parsed.ts";
+import type { DataFormat, LossMode, Parsed, Request, Segment } from "./formats/parsed.ts";
 import type { ExampleKind } from "./kinds/kind.ts";
 import { rowKind } from "./kinds/rows.ts";
 import { maskSegments, maskText } from "./mask.ts";
@@ -47,13 +47,10 @@ const touches = (segments: readonly Segment[]): boolean =>
 
 const isLearnable = ({ supervised }: Pick<Example, "supervised">): boolean => supervised.includes(1);
 
-/** A text or conversation of a row as an example, or why it became none; what is noticed on the way is noted. */
-const exampleOf = (
-  parsed: Parsed,
-  where: string,
-  notes: RowNotes,
-  { tokenizer, maxLength, loss, templating }: Encoder,
-): Example | string => {
+/** A text, conversation or request of a row as an example, or why it became none; what is noticed on the way is noted. */
+const exampleOf = (given: Parsed | Request, where: string, notes: RowNotes, encoder: Encoder): Example | string => {
+  const { tokenizer, maxLength, loss, templating } = encoder;
+  const parsed = "asked" in given ? { segments: [{ text: askedText(given.asked, templating()), supervised: true }] } : given;
   const masked = () => {
     if ("segments" in parsed) {
       if (touches(parsed.segments)) notes.touching = true;

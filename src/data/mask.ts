@@ -58,7 +58,8 @@ export const maskSegments = (tokenizer: Tokenizer, segments: readonly Segment[],
     if (segment.supervised) spans.push([text.length, text.length + segment.text.length]);
     text += segment.text;
   }
-  const { ids, flags, straddles } = maskedTokens(tokenizer, text, spans, loss);
+  // What is supervised as a whole need not be traced to its characters.
+  const { ids, flags, straddles } = maskedTokens(tokenizer, text, spans, spans.length === segments.length ? "all" : loss);
   const { eosId } = tokenizer;
   if (eosId === undefined)
     throw new LowrankError("invalid-file", "The tokenizer names no end token, so a model could never learn to stop.", {

@@ -7,6 +7,7 @@ export { chunkOf, headLoss, hiddenStates, tokenInputs, type TokenInputs } from "
 export { openJsonlLog } from "./jsonl-log.ts";
 export type { Loss, LossContext, LossParts, MetricParts, Metrics, StepShape, TrainingBatch } from "./losses/loss.ts";
 export { nextToken } from "./losses/next-token.ts";
+export { sequenceToSequence, type SourcedRows, type SourcedShape } from "./losses/sequence-to-sequence.ts";
 export { adamw, type AdamWOptions } from "./optim/adamw.ts";
 export type { Optimiser, OptimiserState } from "./optim/optimiser.ts";
 export { sgd } from "./optim/sgd.ts";

@@ -25,6 +25,11 @@ export interface Conversation {
 
 export type Parsed = SegmentedText | Conversation;
 
+/** A conversation up to where the assistant is asked to go on, as a text by itself. */
+export interface Request {
+  readonly asked: Conversation;
+}
+
 /** Two answers to one prompt, of which the first is the better; each with the prompt before it. */
 export interface ParsedPair {
   readonly chosen: Parsed;

@@ -1,10 +1,10 @@
 /** @file What a kind of example provides: the formats that it is read from, how a row becomes examples, and how these become batches. It knows no kind. */
 import type { Collation } from "../collation.ts";
 import type { Example } from "../example.ts";
-import type { DataFormat, Parsed } from "../formats/parsed.ts";
+import type { DataFormat, Parsed, Request } from "../formats/parsed.ts";
 
-/** A text or conversation as token ids with a mask, cut to the longest length; or why nothing of it can be learnt. */
-export type Encode = (parsed: Parsed) => Example | string;
+/** A text, conversation or request as token ids with a mask, cut to the longest length; or why nothing of it can be learnt. */
+export type Encode = (parsed: Parsed | Request) => Example | string;
 
 /** One file for each kind; a loss names the one that it learns from. `P` is what its formats make of a row, `D` an example before `complete`. */
 export interface ExampleKind<E = unknown, B = unknown, P = unknown, D = E> extends Collation<E, B> {
