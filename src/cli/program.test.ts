@@ -2,7 +2,21 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { lowrank } from "./commands/command.fixture.ts";
 
-const commands = ["quickstart", "train", "pretrain", "evaluate", "generate", "chat", "inspect", "merge", "library", "verify", "bench"];
+const commands = [
+  "quickstart",
+  "train",
+  "pretrain",
+  "evaluate",
+  "generate",
+  "chat",
+  "inspect",
+  "merge",
+  "export",
+  "import",
+  "library",
+  "verify",
+  "bench",
+];
 
 describe("the program", () => {
   it("lists every command once, within 80 columns", async () => {
@@ -52,7 +66,7 @@ describe("the program", () => {
     [
       "a missing flag",
       ["merge", "--adapter", "x"],
-      "error: --output is required: folder for the merged model. See `lowrank merge --help`.\n",
+      "error: --output is required: folder for the merged model, or the file for GGUF. See `lowrank merge --help`.\n",
     ],
   ])("refuses %s", async (_, words, stderr) => {
     expect(await lowrank(words, { columns: 120 })).toEqual({ stdout: "", stderr, code: 1 });

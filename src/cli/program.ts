@@ -6,7 +6,9 @@ import { benchGenerate } from "./commands/bench-generate.ts";
 import { benchTrain } from "./commands/bench-train.ts";
 import { chat } from "./commands/chat.ts";
 import { evaluate } from "./commands/evaluate.ts";
+import { exportCommand } from "./commands/export.ts";
 import { generate } from "./commands/generate.ts";
+import { importCommand } from "./commands/import.ts";
 import { inspect } from "./commands/inspect.ts";
 import { add } from "./commands/library/add.ts";
 import { alias } from "./commands/library/alias.ts";
@@ -70,6 +72,8 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
   "Adapters and models:": [
     entry(inspect),
     entry(merge),
+    entry(exportCommand),
+    entry(importCommand),
     family("library", "keep, find and share adapters", [
       entry(add),
       entry(list),

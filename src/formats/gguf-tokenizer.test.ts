@@ -72,6 +72,25 @@ describe("llama.cpp splits texts into the same tokens", () => {
     expect(ggufTokenizer(files, 300).metadata.get("tokenizer.ggml.pre")).toEqual(gguf.string(name));
   });
 
+  it("where special tokens swallow the spaces behind them, as in Phi-3", async () => {
+    const content = (token: string): object => ({
+      content: token,
+      special: true,
+      normalized: false,
+      rstrip: token.startsWith("<|") || token === "</s>",
+    });
+    const added = ["<unk>", "<s>", "</s>", "<|user|>", "<|end|>"].map((token, index) => ({
+      ...content(token),
+      id: index < 3 ? index : 356 + index,
+    }));
+    const files = llamaFiles({ json: { added_tokens: [...added, { ...content("<|endoftext|>"), rstrip: false, id: 361 }] } });
+    const { metadata, nameMark, notes } = ggufTokenizer(files, 362);
+    expect([nameMark, notes]).toEqual(["phi-3", []]);
+    const path = await vocabulary(new Map([["general.name", gguf.string(nameMark!)], ...metadata]));
+    const chat = ["<|user|>  the thing<|end|>\n<|user|>the <s>  x</s> y"];
+    expect(await llamaCppTokens(path, chat)).toEqual(chat.map((text) => createTokenizer(files).encode(text, { specialTokens: false })));
+  });
+
   it("of the embedded model", async () => {
     const directory = resolve(import.meta.dirname, "../../assets/tiny");
     const tokenizer = await loadTokenizer(directory);
@@ -125,6 +144,18 @@ describe("the metadata", () => {
   it("say what GGUF leaves out", () => {
     expect(ggufTokenizer(byteLevelFiles({ json: { normalizer: { type: "NFC" } } }), 300).notes).toEqual([
       "GGUF has no Unicode normalisation: texts that are not in NFC get other tokens than here.",
+    ]);
+  });
+
+  it("say that tokens which swallow spaces do not", () => {
+    const swallow = { id: 364, content: "<mask>", special: true, lstrip: true };
+    const { notes, nameMark } = ggufTokenizer(
+      llamaFiles({ json: { added_tokens: [...llamaFiles().tokenizer.added_tokens, swallow] } }),
+      365,
+    );
+    expect(nameMark).toBeUndefined();
+    expect(notes).toEqual([
+      "GGUF has no tokens that swallow the spaces beside them, as <mask> does: texts with it get other tokens than here.",
     ]);
   });
 

@@ -74,8 +74,32 @@ const surroundings = (tokenizer: Tokenizer): Entries | Obstacle => {
   ];
 };
 
+const plainInPhi = ["<unk>", "<s>", "<|endoftext|>"];
+
+/**
+ * Tokens that swallow spaces have no place in GGUF. llama.cpp knows of one such vocabulary, by the model's name: that of Phi-3, where all
+ * special tokens but three swallow the spaces behind them.
+ */
+const swallowing = ({ added_tokens: added }: TokenizerJson): Pick<GgufTokenizer, "nameMark" | "notes"> => {
+  const swallow = added.filter(({ lstrip, rstrip }) => lstrip === true || rstrip === true);
+  if (swallow.length === 0) return { notes: [] };
+  const contents = new Set(added.map(({ content }) => content));
+  const asPhi = added.every(
+    ({ content, special, lstrip, rstrip }) =>
+      lstrip !== true && (rstrip === true) === ((special && !plainInPhi.includes(content)) || content === "</s>"),
+  );
+  if (asPhi && ["</s>", ...plainInPhi].every((content) => contents.has(content))) return { nameMark: "phi-3", notes: [] };
+  return {
+    notes: [
+      `GGUF has no tokens that swallow the spaces beside them, as ${swallow[0].content} does: texts with it get other tokens than here.`,
+    ],
+  };
+};
+
 export interface GgufTokenizer {
   readonly metadata: GgufMetadata;
+  /** What the model's name must contain for llama.cpp to read the vocabulary as it is meant; default nothing. */
+  readonly nameMark?: string;
   /** What it does differently in a GGUF file; sentences for people. */
   readonly notes: readonly string[];
 }
@@ -93,6 +117,7 @@ export const ggufTokenizer = (files: TokenizerFiles, size: number): GgufTokenize
   const around = surroundings(tokenizer);
   if (typeof around === "string") throw refuse(around);
   const normalises = flatten(json.normalizer).some(({ type }) => type === "NFC");
+  const { notes, ...marked } = swallowing(json);
   return {
     metadata: new Map([
       ...vocabulary,
@@ -102,7 +127,8 @@ export const ggufTokenizer = (files: TokenizerFiles, size: number): GgufTokenize
       ...around,
       ...(chatTemplate === undefined ? [] : [["tokenizer.chat_template", gguf.string(chatTemplate)] as const]),
     ]),
-    notes: normalises ? ["GGUF has no Unicode normalisation: texts that are not in NFC get other tokens than here."] : [],
+    ...marked,
+    notes: [...(normalises ? ["GGUF has no Unicode normalisation: texts that are not in NFC get other tokens than here."] : []), ...notes],
   };
 };
 

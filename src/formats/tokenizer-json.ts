@@ -13,6 +13,9 @@ export interface AddedToken {
   readonly id: number;
   readonly content: string;
   readonly special: boolean;
+  /** Whether the spaces before it, or behind it, belong to it. */
+  readonly lstrip?: boolean;
+  readonly rstrip?: boolean;
 }
 
 export interface TokenizerJson {

@@ -105,7 +105,7 @@ export const writeGgufModel = async (
   for (const [name, values] of ropeTensors)
     sources.push({ name, type: "f32", shape: [values.length], chunks: () => [encodeGguf(values, "f32", name)] });
 
-  const named = basename(path).replace(/\.gguf$/, "");
+  const named = basename(path).replace(/\.gguf$/, "") + (tokenizer.nameMark === undefined ? "" : ` (${tokenizer.nameMark})`);
   const mostly = typeOf(precision, stored.get(model.parameters[0].name)!.dtype, [32, 32], "");
   const general: readonly (readonly [string, GgufValue])[] = [
     ["general.architecture", gguf.string(layout.architecture)],

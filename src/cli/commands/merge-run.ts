@@ -1,29 +1,19 @@
-/** @file What `lowrank merge` does: writes the merged model, reads it back, and says how far its logits are from base and adapters. */
+/** @file What `lowrank merge` does: writes the merged model, reads a folder back, and says how far its logits are from base and adapters. */
+import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { listFolder } from "../../formats/index.ts";
 import { adaptedInference, baseInference, createDecoder, type Inference } from "../../generate/index.ts";
+import { writeGgufModel } from "../../interchange/index.ts";
 import { writeMergedCheckpoint } from "../../lora/index.ts";
 import { openBase, type Base } from "../../models/index.ts";
 import { ortBackend, type Backend } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { folderBytes } from "../folder-bytes.ts";
+import { checkOutputFile, checkOutputFolder } from "../output-place.ts";
+import { parseSize } from "../size-text.ts";
 import { formatBytes } from "../ui/format.ts";
 import type { MergeOptions } from "./merge.ts";
-import { modelFolder, openAdapters, ortOptions } from "./open-model.ts";
-
-const missingAsEmpty = (error: unknown): string[] => {
-  if (LowrankError.is(error) && error.code === "not-found") return [];
-  throw error;
-};
-
-const checkOutput = async (output: string, force: boolean): Promise<void> => {
-  if (force || (await listFolder(output).catch(missingAsEmpty)).length === 0) return;
-  throw new LowrankError("invalid-argument", "The folder is not empty.", {
-    where: output,
-    fix: "Choose another folder with --output, or pass --force to write into this one.",
-  });
-};
+import { modelFolder, openAdapters, ortOptions, type NamedAdapter } from "./open-model.ts";
 
 const checkedTokens = 16;
 
@@ -44,28 +34,58 @@ const check = async (backend: Backend, directory: string, expected: Float32Array
   return { merged, difference: logits.reduce((most, value, index) => Math.max(most, Math.abs(value - expected[index])), 0) };
 };
 
+interface Merged {
+  readonly bytes: number;
+  /** Lines for people. */
+  readonly lines: readonly string[];
+  /** What `--json` says beside the common keys. */
+  readonly report: object;
+}
+
+type Writer = (options: MergeOptions, backend: Backend, base: Base, adapters: readonly NamedAdapter[]) => Promise<Merged>;
+
+const safetensors: Writer = async ({ output, dtype, shardSize }, backend, base, adapters) => {
+  if (dtype === "q8_0")
+    throw new LowrankError("invalid-argument", "--dtype q8_0 is a type of GGUF files.", { fix: "Pass --format gguf, or choose another." });
+  const shardBytes = parseSize(shardSize, "--shard-size");
+  const expected = await sampleLogits(backend, await adaptedInference(backend, base, adapters));
+  await writeMergedCheckpoint(backend, base, adapters, output, { dtype: dtype === "source" ? undefined : dtype, shardBytes });
+  const { merged, difference } = await check(backend, output, expected);
+  return {
+    bytes: await folderBytes(output, /\.safetensors$/),
+    lines: [`Read back: its logits differ from base and adapter by ${difference.toExponential(1)} at most.`],
+    report: { digest: merged.digest, largestDifference: difference },
+  };
+};
+
+const gguf: Writer = async ({ output, dtype }, backend, base, adapters) => {
+  const notes = await writeGgufModel(output, { backend, base, adapters, precision: dtype });
+  return { bytes: (await stat(output)).size, lines: notes, report: { notes } };
+};
+
+const writers = {
+  safetensors: { checkOutput: checkOutputFolder, write: safetensors },
+  gguf: { checkOutput: checkOutputFile, write: gguf },
+};
+
 export const run = async (options: MergeOptions, context: CommandContext): Promise<object> => {
+  const { checkOutput, write } = writers[options.format];
   await checkOutput(options.output, options.force);
   const base = await openBase(await modelFolder(options.model, context));
   const adapters = await openAdapters({ base }, options.adapter, options, context);
   const backend = ortBackend(ortOptions(options));
   try {
-    const expected = await sampleLogits(backend, await adaptedInference(backend, base, adapters));
-    await writeMergedCheckpoint(backend, base, adapters, options.output, {
-      dtype: options.dtype === "source" ? undefined : options.dtype,
-    });
-    const { merged, difference } = await check(backend, options.output, expected);
-    const bytes = await folderBytes(options.output, /\.safetensors$/);
+    const { bytes, lines, report } = await write(options, backend, base, adapters);
     context.out(`Merged model in ${options.output}: ${formatBytes(bytes)}.`);
-    context.out(`Read back: its logits differ from base and adapter by ${difference.toExponential(1)} at most.`);
+    for (const line of lines) context.out(line);
     return {
       model: base.directory,
       adapters: adapters.map(({ directory, weight }) => ({ directory, scale: weight })),
       output: resolve(options.output),
+      format: options.format,
       dtype: options.dtype,
       bytes,
-      digest: merged.digest,
-      largestDifference: difference,
+      ...report,
     };
   } finally {
     await backend.dispose();

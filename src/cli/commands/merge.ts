@@ -10,9 +10,17 @@ const options = z.object({
     .min(1)
     .describe("adapter to fold in, with its strength as :scale, for example runs/tales:0.5")
     .meta({ placeholder: "dir" }),
-  output: z.string().describe("folder for the merged model").meta({ placeholder: "dir" }),
-  dtype: z.enum(["source", "f32", "bf16", "f16"]).default("source").describe("precision of the merged model; source: the base's own"),
-  force: z.boolean().default(false).describe("write into a folder that is not empty"),
+  output: z.string().describe("folder for the merged model, or the file for GGUF").meta({ placeholder: "path" }),
+  format: z
+    .enum(["safetensors", "gguf"])
+    .default("safetensors")
+    .describe("safetensors: a folder in Hugging Face's layout; gguf: a file for llama.cpp"),
+  dtype: z
+    .enum(["source", "f32", "bf16", "f16", "q8_0"])
+    .default("source")
+    .describe("precision of the merged model; source: the base's own, q8_0: GGUF only"),
+  shardSize: z.string().default("5GB").describe("tensors that a file of a folder takes at most").meta({ placeholder: "size" }),
+  force: z.boolean().default(false).describe("write into a folder that is not empty, or replace the file"),
   allowOtherBase: adapterOptions.allowOtherBase.meta({ group: undefined }),
   ...placeOptions,
 });
@@ -25,6 +33,7 @@ export const merge = defineCommand({
   examples: [
     "lowrank merge --model ./base --adapter runs/tales --output merged",
     "lowrank merge --model ./base --adapter runs/tales:0.7 --adapter runs/pirate:0.3 --dtype bf16 --output merged",
+    "lowrank merge --model ./base --adapter runs/tales --format gguf --dtype q8_0 --output merged.gguf",
   ],
   options,
   load: () => import("./merge-run.ts"),
