@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type Database from "libsql";
-import { isObject, makeFolder, readJsonObject, writeFileAtomically } from "../formats/index.ts";
+import { makeFolder, readJsonObject, writeFileAtomically } from "../formats/index.ts";
 import { LowrankError, messageOf } from "../util/index.ts";
 import { catchUp, catchUpShard, readRecord } from "./catch-up.ts";
 import { isDamage, newIndex, openIndex } from "./index-database.ts";
@@ -11,6 +11,7 @@ import {
   adapterPath,
   asideName,
   asidePath,
+  hasLibrary,
   indexFolderName,
   lockName,
   markerName,
@@ -90,7 +91,7 @@ const ioFailed = (error: unknown, where: string): unknown => {
 /** Opens a library's folder. */
 export const openLibraryFolder = async (path: string, { create: mayCreate = false }: OpenLibraryOptions = {}): Promise<LibraryFolder> => {
   const folder = resolve(path);
-  if (existsSync(join(folder, markerName))) await checkMarker(folder);
+  if (hasLibrary(folder)) await checkMarker(folder);
   else if (mayCreate) await create(folder).catch((error: unknown) => Promise.reject(ioFailed(error, folder)));
   else
     throw new LowrankError("not-found", "There is no library.", {
@@ -187,10 +188,4 @@ export const openLibraryFolder = async (path: string, { create: mayCreate = fals
     },
     close: () => void index.database.close(),
   };
-};
-
-/** True for a folder that is a library. */
-export const isLibrary = async (folder: string): Promise<boolean> => {
-  const found = await readJsonObject(join(folder, markerName)).catch(() => undefined);
-  return isObject(found) && found["format"] === marker.format;
 };

@@ -1,5 +1,6 @@
 /** @file Where everything lies in a library's folder. It knows nothing about what the files hold. */
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -9,6 +10,9 @@ export const lockName = "lock";
 export const indexFolderName = "index";
 export const shardsName = "adapters";
 export const asideName = "aside";
+
+/** True for a folder that a library was made in. */
+export const hasLibrary = (library: string): boolean => existsSync(join(library, markerName));
 
 const hexOf = (digest: string): string => digest.slice("sha256:".length);
 

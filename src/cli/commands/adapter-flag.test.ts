@@ -19,6 +19,11 @@ describe("parseAdapter", () => {
     ["org/adapter", "org/adapter", 1],
     ["org/adapter:0.25", "org/adapter", 0.25],
     ["absent:half", "absent:half", 1],
+    ["tales:prod", "tales:prod", 1],
+    ["tales:prod:0.5", "tales:prod", 0.5],
+    ["tales@2:0.5", "tales@2", 0.5],
+    ["sha256:123456", "sha256:123456", 1],
+    ["sha256:123456:0.5", "sha256:123456", 0.5],
     [":0.5", ":0.5", 1],
   ])("reads %j as %j × %d", (text, directory, weight) => {
     expect(parseAdapter(text, exists)).toEqual({ directory, weight });

@@ -1,6 +1,7 @@
 /** @file `lowrank evaluate`: its options and help. */
 import { z } from "zod";
 import { defineCommand } from "../schema.ts";
+import { libraryOption } from "./library/options.ts";
 import { dataOptions, machineOptions } from "./train-options.ts";
 
 const { data, format, fields, chatTemplate, loss, seqLength, stream, holdOut, evalLimit } = dataOptions;
@@ -10,9 +11,10 @@ const options = z.object({
   adapter: z
     .array(z.string())
     .default([])
-    .describe("adapter folder, with :scale for another strength")
-    .meta({ placeholder: "dir[:scale]" }),
+    .describe("adapter: a folder, a name of the library or of the hub; with :scale for another strength")
+    .meta({ placeholder: "adapter" }),
   allowOtherBase: z.boolean().default(false).describe("take adapters that were trained on another base"),
+  ...libraryOption,
   batchSize: z.int().min(1).default(8).describe("rows per batch"),
   data,
   holdOut: holdOut.describe("measure on this share of the data's end only; 0: on all of it"),

@@ -1,6 +1,7 @@
 /** @file The options that `generate` and `chat` share, as Zod shapes. It knows nothing about models. */
 import { z } from "zod";
 import type { GenerateOptions } from "../../generate/index.ts";
+import { libraryOption } from "./library/options.ts";
 import { machineOptions } from "./train-options.ts";
 
 const text = { group: "Text" };
@@ -18,9 +19,10 @@ export const adapterOptions = {
   adapter: z
     .array(z.string())
     .default([])
-    .describe("adapter to use, with its strength as :scale, for example runs/tales:0.5")
-    .meta({ ...adapters, placeholder: "dir" }),
+    .describe("adapter to use: a folder, a name of the library or of the hub; with its strength as :scale, for example runs/tales:0.5")
+    .meta({ ...adapters, placeholder: "adapter" }),
   allowOtherBase: z.boolean().default(false).describe("take adapters that were trained on another base").meta(adapters),
+  library: libraryOption.library.meta({ ...adapters, placeholder: "dir" }),
 };
 
 export const textOptions = {

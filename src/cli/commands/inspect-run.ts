@@ -4,10 +4,10 @@ import type { CommandContext } from "../context.ts";
 import { adapterLines, inspectAdapter } from "./inspect-adapter.ts";
 import { checkpointLines, inspectCheckpoint } from "./inspect-checkpoint.ts";
 import type { InspectOptions } from "./inspect.ts";
-import { localFolder } from "./open-model.ts";
+import { adapterFolder } from "./open-model.ts";
 
-export const run = async ({ directory, tensors }: InspectOptions, context: CommandContext): Promise<object> => {
-  const folder = await localFolder(directory, context);
+export const run = async ({ directory, tensors, library }: InspectOptions, context: CommandContext): Promise<object> => {
+  const folder = await adapterFolder(directory, library === undefined ? {} : { library }, context);
   const names = await listFolder(folder);
   if (names.includes("adapter_config.json")) {
     const report = await inspectAdapter(folder);

@@ -1,10 +1,12 @@
 /** @file `lowrank inspect`: its options and help. */
 import { z } from "zod";
 import { defineCommand } from "../schema.ts";
+import { libraryOption } from "./library/options.ts";
 
 const options = z.object({
-  directory: z.string().describe("folder of a checkpoint or of an adapter, or a name on the hub"),
+  directory: z.string().describe("folder of a checkpoint or of an adapter, or a name of the library or on the hub"),
   tensors: z.boolean().default(false).describe("list every tensor instead of one line per kind"),
+  ...libraryOption,
 });
 
 export type InspectOptions = z.output<typeof options>;

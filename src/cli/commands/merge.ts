@@ -2,14 +2,15 @@
 import { z } from "zod";
 import { defineCommand } from "../schema.ts";
 import { adapterOptions, modelOption, placeOptions } from "./generation-options.ts";
+import { libraryOption } from "./library/options.ts";
 
 const options = z.object({
   ...modelOption,
   adapter: z
     .array(z.string())
     .min(1)
-    .describe("adapter to fold in, with its strength as :scale, for example runs/tales:0.5")
-    .meta({ placeholder: "dir" }),
+    .describe("adapter to fold in: a folder, a name of the library or of the hub; with its strength as :scale, for example runs/tales:0.5")
+    .meta({ placeholder: "adapter" }),
   output: z.string().describe("folder for the merged model, or the file for GGUF").meta({ placeholder: "path" }),
   format: z
     .enum(["safetensors", "gguf"])
@@ -22,6 +23,7 @@ const options = z.object({
   shardSize: z.string().default("5GB").describe("tensors that a file of a folder takes at most").meta({ placeholder: "size" }),
   force: z.boolean().default(false).describe("write into a folder that is not empty, or replace the file"),
   allowOtherBase: adapterOptions.allowOtherBase.meta({ group: undefined }),
+  ...libraryOption,
   ...placeOptions,
 });
 

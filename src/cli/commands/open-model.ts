@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { resolveModel } from "../../formats/index.ts";
 import { loadModel, type LanguageModel } from "../../language-model.ts";
+import type { ResolveAdapterOptions } from "../../library/index.ts";
 import { loadAdapter, type WeightedAdapter } from "../../lora/index.ts";
 import type { OrtOptions } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
@@ -47,22 +48,36 @@ export const ortOptions = ({ device, threads }: Place): OrtOptions => ({ device,
 export const openModel = async (flags: Place & { readonly model?: string | undefined }, context: CommandContext): Promise<LanguageModel> =>
   loadModel(await modelFolder(flags.model, context), ortOptions(flags));
 
+/** The folder of an adapter: the one that is named, or that of this name in the library or on the hub. */
+export const adapterFolder = async (reference: string, options: ResolveAdapterOptions, context: CommandContext): Promise<string> => {
+  if (existsSync(reference)) return reference;
+  const { resolveAdapter } = await import("../../library/index.ts"); // with SQLite, which folders do not need
+  return (await resolveAdapter(reference, { ...options, download: (name) => localFolder(name, context) })).directory;
+};
+
 /** An adapter with the name under which it was asked for. */
 export interface NamedAdapter extends WeightedAdapter {
   readonly directory: string;
 }
 
-/** Loads what `--adapter` names, in order. */
+/** Which adapters are taken, and from which library. */
+export interface AdapterFlags {
+  readonly allowOtherBase: boolean;
+  readonly library?: string | undefined;
+}
+
+/** Loads what `--adapter` names, in order: folders, adapters of the library, or names on the hub. */
 export const openAdapters = async (
   { base }: Pick<LanguageModel, "base">,
   references: readonly string[],
-  { allowOtherBase }: { readonly allowOtherBase: boolean },
+  { allowOtherBase, library }: AdapterFlags,
   context: CommandContext,
 ): Promise<NamedAdapter[]> => {
   const adapters: NamedAdapter[] = [];
   for (const { directory, weight } of references.map((reference) => parseAdapter(reference))) {
-    const folder = await localFolder(directory, context);
-    const stored = await loadAdapter(folder, base.model, { baseDigest: base.digest, allowOtherBase });
+    const bases = { baseDigest: base.digest, allowOtherBase };
+    const folder = await adapterFolder(directory, { ...bases, ...(library !== undefined && { library }) }, context);
+    const stored = await loadAdapter(folder, base.model, bases);
     adapters.push({ ...stored, directory, weight });
   }
   return adapters;

@@ -1,10 +1,12 @@
 /** @file What `lowrank train` does. */
+import { fingerprint } from "../../data/index.ts";
 import type { LoraConfig } from "../../lora/index.ts";
 import { nextToken } from "../../train/index.ts";
 import type { CommandContext } from "../context.ts";
 import { formatBytes, formatCount, formatPercent } from "../ui/format.ts";
 import { folderBytes } from "../folder-bytes.ts";
 import { openModel } from "./open-model.ts";
+import { preparePublishing } from "./publish-result.ts";
 import type { TrainOptions } from "./train.ts";
 import { loadTrainingData, showData } from "./training-data.ts";
 import { runSession, settingsOf, type TrainingResult } from "./training-session.ts";
@@ -26,6 +28,7 @@ export const adapterConfig = (options: TrainOptions): Partial<LoraConfig> => ({
 });
 
 export const run = async (options: TrainOptions, context: CommandContext): Promise<TrainingResult> => {
+  const publish = await preparePublishing(options);
   const model = await openModel(options, context);
   try {
     const data = await loadTrainingData(options, model.tokenizer);
@@ -51,6 +54,8 @@ export const run = async (options: TrainOptions, context: CommandContext): Promi
       context.out(
         `Adapter in ${options.output}: ${formatBytes(bytes)}, ${formatCount(result.trainable)} parameters, ${formatPercent(result.trainable / result.total)} of all.`,
       );
+      if (publish !== undefined)
+        return { ...result, published: await publish(result, fingerprint(nextToken.kind, data.data.examples), context) };
       context.out(`Try it: lowrank generate --model ${options.model} --adapter ${options.output} "…"`);
     }
     return result;

@@ -1,6 +1,7 @@
 /** @file `lowrank train`: its options and help. */
 import { z } from "zod";
 import { defineCommand } from "../schema.ts";
+import { libraryOption } from "./library/options.ts";
 import { dataOptions, loopOptions, machineOptions } from "./train-options.ts";
 
 const adapter = { group: "Adapter" };
@@ -8,6 +9,8 @@ const adapter = { group: "Adapter" };
 const options = z.object({
   model: z.string().describe("folder in Hugging Face's layout, or a name on its hub").meta({ placeholder: "model" }),
   output: z.string().describe("folder for the adapter, its checkpoints and the log").meta({ placeholder: "dir" }),
+  publish: z.string().optional().describe("put the adapter into the library under this name").meta({ placeholder: "name" }),
+  ...libraryOption,
   method: z.enum(["lora", "full"]).default("lora").describe("train an adapter, or every parameter"),
   ...dataOptions,
   rank: z.int().min(1).default(8).describe("rank r of the update").meta(adapter),
@@ -41,6 +44,7 @@ export const train = defineCommand({
     "lowrank train --model ./base --data train.csv --eval-data valid.csv --rank 16 --epochs 3 --output runs/orders",
     "lowrank train --config recipe.yaml --learning-rate 1e-3",
     "lowrank train --config recipe.yaml --resume",
+    "lowrank train --model ./base --data chats.jsonl --output runs/chats --publish chats",
   ],
   options,
   load: () => import("./train-run.ts"),

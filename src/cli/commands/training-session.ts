@@ -41,6 +41,8 @@ export interface TrainingResult {
   readonly evaluation: { readonly first: number; readonly last: number; readonly best: number } | undefined;
   readonly seconds: number;
   readonly tokens: number;
+  /** Under what name the library has the result, where it was asked to keep it. */
+  readonly published?: { readonly name: string; readonly version: number; readonly digest: string };
 }
 
 /** Ctrl-C once: the run ends after the step in hand, with a checkpoint. Twice: the process ends as it would. */

@@ -1,0 +1,50 @@
+/** @file Puts what a run has trained into the library, with its metrics and where it comes from. It knows nothing about training. */
+import { resolve } from "node:path";
+import { LowrankError } from "../../util/index.ts";
+import type { CommandContext } from "../context.ts";
+import type { TrainingResult } from "./training-session.ts";
+
+export interface PublishFlags {
+  readonly method: "lora" | "full";
+  readonly publish?: string | undefined;
+  readonly library?: string | undefined;
+}
+
+/** What the run measured; with held-out data it is the best evaluation, whose adapter was kept. */
+const metricsOf = ({ loss, steps, tokens, evaluation }: TrainingResult): Record<string, number> => ({
+  train_loss: loss,
+  ...(evaluation && { eval_loss: evaluation.best, eval_perplexity: Math.exp(evaluation.best) }),
+  steps,
+  tokens,
+});
+
+/** Opens the library before a run, so that a name or a folder that cannot be used is refused before it; gives what publishes the result, with the fingerprint of its data. */
+export const preparePublishing = async ({ publish: name, library: given, method }: PublishFlags) => {
+  if (name === undefined) return undefined;
+  if (method === "full")
+    throw new LowrankError("invalid-argument", "--publish is for adapters, and --method full trains a whole model.", {
+      fix: "Leave one out.",
+    });
+  const { checkName, libraryDirectory, openLibrary } = await import("../../library/index.ts");
+  checkName(name);
+  const folder = given ?? libraryDirectory();
+  (await openLibrary(folder, { create: true })).close();
+  return async (
+    result: TrainingResult,
+    data: string,
+    context: CommandContext,
+  ): Promise<{ name: string; version: number; digest: string }> => {
+    const library = await openLibrary(folder);
+    try {
+      const { record, version } = await library.add(result.output, {
+        name,
+        metrics: metricsOf(result),
+        lineage: { data, run: resolve(result.output) },
+      });
+      context.out(`Published as ${name}@${version.version} in ${library.folder}.`);
+      return { name, version: version.version, digest: record.digest };
+    } finally {
+      library.close();
+    }
+  };
+};
