@@ -52,6 +52,9 @@ describe.skipIf(!hasShared)("PEFT's logits, gradients and AdamW steps are ours",
     ["llama.regex", 10],
     ["llama.save-norm", 9],
     ["llama3.qv", 8],
+    ["llama.dora", 42],
+    ["gpt2.dora", 24],
+    ["llama.embed", 10],
   ])("%s, %d gradients", (name, gradients) => holds(sharedPath("goldens", name), gradients));
 });
 

@@ -120,6 +120,10 @@ const trainAsRecorded = async (backend: Backend, base: Base, stored: StoredAdapt
 
 const gradientPrefix = "grad.";
 
+/** The key that PEFT gives a parameter in files, from the one in memory. */
+const fileKey = (parameter: string): string =>
+  parameter.replace(".modules_to_save.", ".").replace(/\.lora_magnitude_vector\.weight$/, ".lora_magnitude_vector");
+
 /** Compares with the reference in a folder: `model/`, `adapter/`, `golden.safetensors` and `golden.json`. */
 export const verifyGolden = async (backend: Backend, directory: string): Promise<Verification> => {
   const recorded = await readSafetensorsHeader(join(directory, "golden.safetensors"));
@@ -160,7 +164,7 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
   const gradients: Record<string, number> = {};
   for (const name of recorded.tensors.keys()) {
     if (!name.startsWith(gradientPrefix)) continue;
-    const place = ourName(name.slice(gradientPrefix.length).replace(".modules_to_save.", "."));
+    const place = ourName(fileKey(name.slice(gradientPrefix.length)));
     const slot = layout.slots.find((candidate) => candidate.name === place?.name);
     if (slot === undefined)
       throw new LowrankError("adapter-mismatch", `The reference has a gradient "${name}" and the adapter no such parameter.`, {

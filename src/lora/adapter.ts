@@ -36,6 +36,11 @@ export interface StoredAdapter {
 export const planAdapter = (model: Model, config: LoraConfig): Adapter => {
   const targets = new Map(selectTargets(candidatesOf(model), config).map((target) => [target.module, target]));
   const variant = variantOf(config);
+  const foreign = [...targets.values()].find(({ kind }) => !variant.kinds.includes(kind));
+  if (foreign !== undefined)
+    throw new LowrankError("unsupported", `${variant.name} does not adapt the ${foreign.kind.name} ${foreign.module}.`, {
+      fix: 'Leave it out of "target_modules", or choose plain LoRA.',
+    });
   const shifted = [...targets.values()].find((target) => isShifted(target, config));
   if (shifted !== undefined && variant.shifts !== true)
     throw new LowrankError("unsupported", `${variant.name} cannot begin with "init_lora_weights": "${String(config.init_lora_weights)}".`, {

@@ -28,6 +28,10 @@ export interface LoraConfig {
   readonly bias: "none" | "all" | "lora_only";
   /** s = α/√r instead of α/r. Default false. */
   readonly use_rslora: boolean;
+  /** DoRA: the magnitude of each output is trained apart from its direction. Default false. */
+  readonly use_dora: boolean;
+  /** A bias on B. Default false. */
+  readonly lora_bias: boolean;
   /** Modules that are trained whole and stored with the adapter. */
   readonly modules_to_save: readonly string[] | null;
   /** How A and B start. Default true: A uniform as PyTorch's linear layers, B zero. */
@@ -50,6 +54,8 @@ const defaults: LoraConfig = {
   alpha_pattern: {},
   bias: "none",
   use_rslora: false,
+  use_dora: false,
+  lora_bias: false,
   modules_to_save: null,
   init_lora_weights: true,
   task_type: "CAUSAL_LM",
@@ -58,6 +64,7 @@ const defaults: LoraConfig = {
 
 type Check = readonly [holds: (value: unknown) => boolean, wanted: string];
 
+const isFlag = (value: unknown): boolean => typeof value === "boolean";
 const isText = (value: unknown): boolean => typeof value === "string" && value !== "";
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
 const isPositive = (value: unknown): boolean => typeof value === "number" && value > 0 && Number.isFinite(value);
@@ -85,7 +92,9 @@ const checks: Readonly<Record<keyof LoraConfig, Check>> = {
   rank_pattern: [isTable(isRank), "positive integers by module name"],
   alpha_pattern: [isTable(isPositive), "positive numbers by module name"],
   bias: [(value) => value === "none" || value === "all" || value === "lora_only", '"none", "all" or "lora_only"'],
-  use_rslora: [(value) => typeof value === "boolean", "true or false"],
+  use_rslora: [isFlag, "true or false"],
+  use_dora: [isFlag, "true or false"],
+  lora_bias: [isFlag, "true or false"],
   modules_to_save: [orNull(isTexts), "module names or null"],
   init_lora_weights: [(value) => typeof value === "boolean" || value === "gaussian", 'true, false or "gaussian"'],
   task_type: [orNull(isText), "a task name or null"],
@@ -103,13 +112,13 @@ export const loraConfig = (given: Partial<LoraConfig> = {}, where = "adapter con
     if (!holds(value))
       throw new LowrankError("invalid-config", `"${key}" is ${JSON.stringify(value)} where ${wanted} is needed.`, { where });
   }
+  if (config.lora_bias && config.use_dora)
+    throw new LowrankError("invalid-config", '"lora_bias" and "use_dora" exclude each other.', { where });
   return config;
 };
 
 // What PEFT writes for options that are not used; any other value changes the layer's mathematics.
 const neutral: Readonly<Record<string, readonly unknown[]>> = {
-  use_dora: [false, undefined],
-  lora_bias: [false, undefined],
   trainable_token_indices: [null, undefined],
   target_parameters: [null, undefined],
   layer_replication: [null, undefined],

@@ -45,6 +45,15 @@ export const writeMergedCheckpoint = async (
   const { config, tensors: named } = await openCheckpoint(base.directory);
   const stored = namedTensors(base.model, named);
   const changed = mergedTensors(backend, base, adapters);
+  const homeless = [...changed.keys()].find((name) => !stored.has(name) && !Object.hasOwn(base.model.aliases, name));
+  if (homeless !== undefined)
+    throw new LowrankError(
+      "unsupported",
+      `The merged model would need the tensor "${homeless}", which a ${base.model.type} does not have.`,
+      {
+        fix: "Use the adapter beside its base.",
+      },
+    );
   const names = new Set([...stored.keys(), ...changed.keys()]);
   const tensors = [...names].map((name): TensorSource => {
     const location = stored.get(name) ?? stored.get(base.model.aliases[name])!;

@@ -100,6 +100,10 @@ describe("planned parameters", () => {
       { tie_word_embeddings: true },
       2 * 4 * (128 + 96) + 199 * 64,
     ],
+    ["magnitudes of DoRA", { r: 2, target_modules: ["q_proj", "down_proj"], use_dora: true }, {}, 2 * (2 * (128 + 176) + 64 + 64)],
+    ["biases on B", { r: 2, target_modules: ["k_proj"], lora_bias: true }, {}, 2 * (2 * 96 + 32)],
+    ["an embedding", { r: 4, target_modules: ["embed_tokens"] }, {}, 4 * (199 + 64)],
+    ["an embedding of DoRA", { r: 4, target_modules: ["embed_tokens"], use_dora: true }, {}, 4 * (199 + 64) + 64],
     ["biases of the targets", { r: 1, target_modules: ["q_proj"], bias: "lora_only" }, { attention_bias: true }, 2 * (128 + 64)],
     ["every bias", { r: 1, target_modules: ["q_proj"], bias: "all" }, { attention_bias: true }, 2 * (128 + 64 + 32 + 32 + 64)],
   ])("%s: the closed formula", (_, config, more, expected) => expect(count(config, more)).toBe(expected));
@@ -116,6 +120,8 @@ describe("configuration", () => {
     [{ lora_dropout: 1 }, '"lora_dropout" is 1 where a number from 0 to below 1 is needed.'],
     [{ target_modules: [] }, '"target_modules" is [] where names, a regular expression or "all-linear" is needed.'],
     [{ rank_pattern: { q: 0 } }, '"rank_pattern" is {"q":0} where positive integers by module name is needed.'],
+    [{ use_dora: 1 }, '"use_dora" is 1 where true or false is needed.'],
+    [{ lora_bias: true, use_dora: true }, '"lora_bias" and "use_dora" exclude each other.'],
     [{ bias: "some" }, '"bias" is "some" where "none", "all" or "lora_only" is needed.'],
   ])("refuses %j", (given, message) => expect(() => loraConfig(given as Partial<LoraConfig>)).toThrow(message));
 
@@ -126,7 +132,8 @@ describe("configuration", () => {
 
   it.each<[Record<string, unknown>, string]>([
     [{ peft_type: "IA3" }, 'peft_type "IA3" is not offered; "LORA" is.'],
-    [{ peft_type: "LORA", use_dora: true }, 'The option "use_dora": true is not offered.'],
+    [{ peft_type: "LORA", layer_replication: [[0, 1]] }, 'The option "layer_replication": [[0,1]] is not offered.'],
+    [{ peft_type: "LORA", use_qalora: true }, 'The option "use_qalora": true is not offered.'],
     [{ peft_type: "LORA", trainable_token_indices: [1] }, 'The option "trainable_token_indices": [1] is not offered.'],
     [{ peft_type: "LORA", init_lora_weights: "pissa" }, '"init_lora_weights": "pissa" changes the base and is not offered.'],
   ])("refuses %j by name", (raw, message) => expect(() => readLoraConfig(raw, "adapter_config.json")).toThrow(message));

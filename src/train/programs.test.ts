@@ -119,6 +119,8 @@ describe("the gradient", () => {
     ["a head of its own", wholeModel({ tie_word_embeddings: false }), "lm_head.weight"],
     ["A", adaptedModel(), "model.layers.0.self_attn.v_proj.lora_A"],
     ["B", adaptedModel(), "model.layers.1.mlp.down_proj.lora_B"],
+    ["a bias on B", adaptedModel({ lora_bias: true }), "model.layers.0.mlp.up_proj.lora_B.bias"],
+    ["A of an embedding", adaptedModel({ target_modules: ["embed_tokens"] }), "model.embed_tokens.lora_embedding_A"],
   ])("of %s is that of differences", async (_, subject, name) => {
     const slot = subject.trainable.layout.slots.find((candidate) => candidate.name === name)!;
     const [batch] = batches(tinyExamples([6, 8, 5]), 3, 8);

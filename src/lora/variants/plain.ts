@@ -1,5 +1,7 @@
 /** @file Plain LoRA (and rsLoRA, which differs in the scaling alone) as an adapter kind. */
 import { add, type Tensor } from "../../graph/index.ts";
+import { embedding } from "../kinds/embedding.ts";
+import { linear } from "../kinds/linear.ts";
 import { LoRALayer } from "../lora.ts";
 import { isShifted, shift, withoutShift, withShift } from "../shift.ts";
 import type { AdapterTarget } from "../targets.ts";
@@ -35,6 +37,7 @@ export const isFilled = (values: Float32Array): boolean => values.some((value) =
 
 export const plain: Variant = {
   name: "LoRA",
+  kinds: [linear, embedding],
   shifts: true,
   isMeant: () => true,
   parameters: (target, config) => withShift(factorsOf(target), target, config),

@@ -6,6 +6,7 @@ import type { Tensor } from "../../graph/index.ts";
 import type { Parameter } from "../../nn/index.ts";
 import type { HostTensor } from "../../util/index.ts";
 import type { LoraConfig } from "../config.ts";
+import type { TargetKind } from "../kinds/kind.ts";
 import type { StartContext } from "../init/initialisation.ts";
 import type { AdapterTarget } from "../targets.ts";
 
@@ -74,6 +75,8 @@ export interface SavedContent {
 export interface Variant {
   /** As people call it. */
   readonly name: string;
+  /** The kinds of modules that it adapts. */
+  readonly kinds: readonly TargetKind[];
   /** Whether it is the kind that a configuration describes; the first in the table that says so is taken. */
   isMeant(config: LoraConfig): boolean;
   /** Whether it can begin with a start that shifts the base. */

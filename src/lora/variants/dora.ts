@@ -1,0 +1,85 @@
+/**
+ * @file DoRA as an adapter kind: the magnitude m of each output is trained apart from its direction [Liu et al. 2024, eq. 5].
+ *
+ *     h = m/‖V‖ ∘ (x·W + s·(x·A)·B) + b,   ‖V‖ the norms of the rows of V = W + s·(A·B)ᵀ, (out, in)
+ *
+ * The gradient takes ‖V‖ for a constant [ibid., §4.3].
+ */
+import {
+  add,
+  divide,
+  matmul,
+  multiply,
+  reshape,
+  scalar,
+  scale,
+  sqrt,
+  subtract,
+  sum,
+  transpose,
+  withGradient,
+  type Tensor,
+} from "../../graph/index.ts";
+import { embedding } from "../kinds/embedding.ts";
+import { linear } from "../kinds/linear.ts";
+import { factorsOf, isFilled, layerOf, startFactors } from "./plain.ts";
+import type { AdaptedLayer, Variant, VariantStart } from "./variant.ts";
+
+const magnitude = "lora_magnitude_vector";
+
+const constantInGradients = (x: Tensor): Tensor => withGradient(x, [], [], () => []);
+
+// ‖v‖² = ‖w‖² + 2s·w·(A·B)ᵀ + s²·Bᵀ(AᵀA)B of each row, without V: nothing but W itself is larger than (out, r).
+const rowNorms = ({ target: { kind, scaling: s }, tensors, base }: AdaptedLayer): Tensor => {
+  const [W, A, B] = [base.weight(), tensors(kind.A.name), tensors(kind.B.name)];
+  const gram = matmul(A, A, { transposeA: true }); // (r, r)
+  const cross = matmul(B, gram, { transposeA: true, alpha: s * s }, matmul(W, A, { alpha: 2 * s })); // (out, r)
+  return sqrt(add(sum(multiply(W, W), [1]), sum(multiply(transpose(B, [1, 0]), cross), [1]))); // (out, 1)
+};
+
+/** m/‖V‖: (out, 1). */
+const gainOf = (layer: AdaptedLayer): Tensor => {
+  const norms = layer.base.kept("norm", () => constantInGradients(rowNorms(layer)));
+  return divide(reshape(layer.tensors(magnitude), [-1, 1]), norms);
+};
+
+/** Norms of the rows of W + s·(A·B)ᵀ, in double precision. */
+const startingNorms = async ({ target, values, weight }: VariantStart): Promise<Float32Array> => {
+  const { kind, inFeatures, outFeatures, rank, scaling } = target;
+  const [W, A, B] = [await weight(), values(kind.A.name), values(kind.B.name)];
+  const isZero = !isFilled(A) || !isFilled(B);
+  return Float32Array.from({ length: outFeatures }, (_, o) => {
+    let total = 0;
+    for (let i = 0; i < inFeatures; i++) {
+      let value = W[o * inFeatures + i];
+      if (!isZero) for (let k = 0; k < rank; k++) value += scaling * A[i * rank + k] * B[k * outFeatures + o];
+      total += value * value;
+    }
+    return Math.sqrt(total);
+  });
+};
+
+export const dora: Variant = {
+  name: "DoRA",
+  kinds: [linear, embedding],
+  isMeant: ({ use_dora }) => use_dora,
+  parameters: (target) => [...factorsOf(target), { name: magnitude, role: "vector", shape: [target.outFeatures] }],
+  start: async (start) => {
+    await startFactors(start);
+    start.values(magnitude).set(await startingNorms(start));
+  },
+  // Whether the magnitudes differ from the norms of W is not to be seen without W.
+  acts: () => true,
+  forward: (layer, { seen, output, product }) => {
+    const { kind, scaling } = layer.target;
+    const xW = product();
+    const z = kind.reduce(seen, layer.tensors(kind.A.name), scaling); // (N, r)
+    const adapted = multiply(reshape(gainOf(layer), [1, -1]), matmul(z, layer.tensors(kind.B.name), {}, xW)); // (N, out)
+    return add(output, scale(subtract(adapted, xW), layer.weight));
+  },
+  // W + w·(g∘(W + ΔW) − W)
+  change: (layer) => {
+    const gain = gainOf(layer);
+    return { gain: scale(subtract(gain, scalar(1)), layer.weight), update: multiply(gain, layerOf(layer).delta()) };
+  },
+};
