@@ -1,8 +1,7 @@
 /** @file The low-rank factors of an adapter, for formats that hold nothing else, and adapters made of factors. It knows no format. */
-import { loraConfig, planAdapter, type AdapterTarget, type LoraConfig, type StoredAdapter } from "../lora/index.ts";
+import { loraConfig, planAdapter, savedContent, valuesOf, type LoraConfig, type StoredAdapter } from "../lora/index.ts";
 import type { Model } from "../models/index.ts";
-import { viewOf } from "../nn/index.ts";
-import { f32, LowrankError, type HostTensor } from "../util/index.ts";
+import { LowrankError, type HostTensor } from "../util/index.ts";
 
 /** The factors of one module: A (in, r) and B (r, out), as in h = xW + s·xAB. */
 export interface Factors {
@@ -11,31 +10,34 @@ export interface Factors {
   readonly B: HostTensor;
 }
 
-/** Factors with the target that they belong to. */
-export interface TargetFactors extends Factors {
-  readonly target: AdapterTarget;
+/** Factors with their scaling s. */
+export interface ScaledFactors extends Factors {
+  readonly scaling: number;
+  readonly rank: number;
 }
 
 /** The factors of every target; an adapter with any other tensor is refused with their names. `format` begins the sentence. */
-export const factorsOf = ({ adapter, parameters }: StoredAdapter, format: string): TargetFactors[] => {
-  const slots = new Map(adapter.layout.slots.map((slot) => [slot.name, slot]));
+export const factorsOf = (stored: StoredAdapter, format: string): ScaledFactors[] => {
+  const { targets, tensors } = savedContent(stored);
+  const left = new Set(tensors.keys());
   const take = (name: string): HostTensor => {
-    const slot = slots.get(name)!;
-    slots.delete(name);
-    return f32(viewOf(parameters, slot), slot.shape);
+    left.delete(name);
+    return tensors.get(name)!;
   };
-  const factors = [...adapter.targets.values()]
-    .filter(({ module }) => slots.has(`${module}.lora_A`) && slots.has(`${module}.lora_B`))
-    .map((target) => ({ target, module: target.module, A: take(`${target.module}.lora_A`), B: take(`${target.module}.lora_B`) }));
-  if (slots.size > 0) {
-    const names = [...slots.keys()];
+  const factors = [...targets.values()]
+    .map(({ module, kind, scaling }) => ({ module, scaling, names: [kind.A.name, kind.B.name].map((name) => `${module}.${name}`) }))
+    .filter(({ names }) => names.every((name) => tensors.has(name)))
+    .map(({ module, scaling, names }) => {
+      const [A, B] = names.map(take);
+      return { module, scaling, rank: A.shape[1], A, B };
+    });
+  if (left.size > 0) {
+    const names = [...left];
     const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
     throw new LowrankError(
       "unsupported",
       `${format} holds low-rank factors alone; this adapter has ${names.slice(0, 3).join(", ")}${more} as well.`,
-      {
-        fix: "Write the merged model instead: `lowrank merge`.",
-      },
+      { fix: "Write the merged model instead: `lowrank merge`." },
     );
   }
   return factors;
@@ -74,25 +76,22 @@ export const adapterOf = (
       target_modules: factors.map(({ module }) => module),
     }),
   );
-  const parameters = new Float32Array(adapter.layout.size);
-  const tensors = new Map<string, HostTensor>(
-    factors.flatMap(({ module, A, B }): [string, HostTensor][] => [
-      [`${module}.lora_A`, A],
-      [`${module}.lora_B`, B],
-    ]),
-  );
-  for (const slot of adapter.layout.slots) {
-    const tensor = tensors.get(slot.name)!;
-    if (tensor.shape.join() !== slot.shape.join())
-      throw new LowrankError(
-        "adapter-mismatch",
-        `${slot.name} is [${tensor.shape.join(", ")}] where the model needs [${slot.shape.join(", ")}].`,
-        {
+  const stored: StoredAdapter = { adapter, parameters: new Float32Array(adapter.layout.size), frozen: new Float32Array(0) };
+  const values = valuesOf(stored);
+  for (const { module, A, B } of factors) {
+    const { kind } = adapter.targets.get(module)!;
+    for (const [name, tensor] of [
+      [`${module}.${kind.A.name}`, A],
+      [`${module}.${kind.B.name}`, B],
+    ] as const) {
+      const { shape, data } = values.get(name)!;
+      if (tensor.shape.join() !== shape.join())
+        throw new LowrankError("adapter-mismatch", `${name} is [${tensor.shape.join(", ")}] where the model needs [${shape.join(", ")}].`, {
           where,
           fix: "Name the base that the adapter was trained on with --model.",
-        },
-      );
-    viewOf(parameters, slot).set(tensor.data as Float32Array);
+        });
+      (data as Float32Array).set(tensor.data as Float32Array);
+    }
   }
-  return { adapter, parameters, frozen: new Float32Array(adapter.frozen.size) };
+  return stored;
 };

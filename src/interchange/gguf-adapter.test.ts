@@ -50,6 +50,7 @@ describe("llama.cpp, with base and adapter in files of their own, computes the s
     ["llama with ranks and α of its own for some modules", {}, patterns, "f32", 3e-5],
     ["llama with rank-stabilised scaling", {}, { ...patterns, use_rslora: true }, "f32", 3e-5],
     ["llama with a head of its own", { tie_word_embeddings: false }, { target_modules: ["lm_head", "k_proj"] }, "f32", 3e-5],
+    ["llama with an adapted embedding", { tie_word_embeddings: false }, { target_modules: ["embed_tokens", "v_proj"] }, "f32", 3e-5],
     ["mistral", { model_type: "mistral" }, {}, "f32", 3e-5],
     ["qwen2", { model_type: "qwen2" }, {}, "f32", 3e-5],
     ["smollm3", { model_type: "smollm3", num_hidden_layers: 4 }, {}, "f32", 3e-5],
@@ -144,6 +145,20 @@ describe("an adapter in a file", () => {
     );
   });
 
+  it("comes back on an embedding too, where that is not the head", async () => {
+    const untied = await openBase(await tinyModel({ ...small, tie_word_embeddings: false }));
+    const stored = await randomAdapter(untied, { target_modules: ["embed_tokens", "lm_head"] });
+    await writeGgufAdapter(adapterPath, untied, stored, "f32");
+    const { tensors } = await readGgufHeader(adapterPath);
+    expect([...tensors].map(([name, { shape }]) => [name, shape])).toEqual([
+      ["token_embd.weight.lora_a", [1536, 4]],
+      ["token_embd.weight.lora_b", [64, 4]],
+      ["output.weight.lora_a", [4, 64]],
+      ["output.weight.lora_b", [1536, 4]],
+    ]);
+    expect((await readGgufAdapter(adapterPath, untied)).parameters).toEqual(stored.parameters);
+  });
+
   it("acts as it is where the file has no α", async () => {
     const stored = await randomAdapter(base, { lora_alpha: 8 });
     await writeGgufAdapter(adapterPath, base, stored, "f32");
@@ -157,7 +172,12 @@ describe("an adapter in a file", () => {
   it.each<[string, Partial<LoraConfig>, string]>([
     ["tensors trained whole", { modules_to_save: ["norm"] }, "this adapter has model.layers.0.input_layernorm.weight"],
     ["biases", { bias: "lora_only" }, "this adapter has model.layers.0.self_attn.q_proj.bias"],
-    ["a tied head", { target_modules: ["lm_head"] }, "GGUF has no place for an adapter on lm_head of this model."],
+    ["a tied head", { target_modules: ["lm_head"] }, "llama.cpp has no place for an adapter on lm_head of this model."],
+    [
+      "a tied embedding",
+      { target_modules: ["embed_tokens"] },
+      "llama.cpp has no place for an adapter on model.embed_tokens of this model.",
+    ],
   ])("is refused with %s", async (_, config, message) => {
     const own = await openBase(await tinyModel({ ...small, attention_bias: true }));
     await expect(writeGgufAdapter(join(folder, "no.gguf"), own, await randomAdapter(own, config), "f32")).rejects.toThrow(message);
@@ -208,12 +228,17 @@ describe("an import is refused", () => {
       'tensor "blk.0.attn_norm.weight": A LoRA adapter has no such tensor',
     ],
     ["half a pair", {}, renaming("blk.0.attn_v.weight.lora_a", undefined), 'tensor "blk.0.attn_v.weight": It has no lora_a.'],
-    ["a layer too many", {}, (name) => name.replace("blk.1.", "blk.7."), 'tensor "blk.7.attn_q.weight": The model has no linear module'],
+    [
+      "a layer too many",
+      {},
+      (name) => name.replace("blk.1.", "blk.7."),
+      'tensor "blk.7.attn_q.weight": The model has no module with these weights',
+    ],
     [
       "the wrong module",
       {},
       (name) => name.replace("attn_k", "x").replace("attn_q", "attn_k").replace("x", "attn_q"),
-      "lora_b [64, 4]; the model needs [r, 64] and [32, r]",
+      "lora_b [64, 4]; the model needs [4, 64] and [32, 4]",
     ],
   ])("%s", async (_, changes, rename, message) => {
     const { tensors, metadata } = await readGgufHeader(adapterPath);

@@ -17,7 +17,7 @@ import {
   type GgufTensor,
   type GgufValue,
 } from "../formats/index.ts";
-import type { StoredAdapter } from "../lora/index.ts";
+import { candidatesOf, type StoredAdapter } from "../lora/index.ts";
 import { interleavedRows, type Base, type GgufPlace } from "../models/index.ts";
 import { f32, LowrankError, type HostTensor } from "../util/index.ts";
 import { adapterOf, factorsOf, mostFrequent, type Factors } from "./factors.ts";
@@ -35,41 +35,47 @@ const reordered = ({ data, shape }: HostTensor, heads: number | undefined, back:
   return { dtype: "f32", shape, data: result };
 };
 
-/** Where a module's weights lie; undefined for a tied head, which is no tensor of its own. */
-const placeIn = (base: Base, module: string): GgufPlace | undefined =>
-  Object.hasOwn(base.model.aliases, `${module}.weight`) ? undefined : layoutOf(base).place(`${module}.weight`);
+/** Where a module's weights lie; undefined for those that llama.cpp does not adapt, and for a tied head, which is no tensor of its own. */
+const placeIn = (base: Base, module: string): GgufPlace | undefined => {
+  const name = `${module}.weight`;
+  const place = Object.hasOwn(base.model.aliases, name) ? undefined : layoutOf(base).place(name);
+  return place?.adapts === false ? undefined : place;
+};
 
 const placeOf = (base: Base, module: string): GgufPlace => {
   const found = placeIn(base, module);
   if (found === undefined)
-    throw new LowrankError("unsupported", `GGUF has no place for an adapter on ${module} of this model.`, {
+    throw new LowrankError("unsupported", `llama.cpp has no place for an adapter on ${module} of this model.`, {
       where: module,
       fix: "Write the merged model instead: `lowrank merge --format gguf`.",
     });
   return found;
 };
 
-/** Writes an adapter; one with anything but low-rank factors of linear modules is refused by name. */
+/** A of a module as the file has it: (r, in), or (rows, r) where rows are looked up. Its own inverse. */
+const turnedA = (A: HostTensor, { lookedUp = false }: GgufPlace, where: string): HostTensor => (lookedUp ? A : turnFactor(A, where));
+
+/** Writes an adapter; one with anything but low-rank factors is refused by name, as is one on modules that llama.cpp does not adapt. */
 export const writeGgufAdapter = async (path: string, base: Base, stored: StoredAdapter, type: "f32" | "f16"): Promise<void> => {
   const { architecture } = layoutOf(base);
   const factors = factorsOf(stored, "A GGUF adapter");
-  const alpha = mostFrequent(factors.map(({ target }) => target.scaling * target.rank));
-  const sources = factors.flatMap(({ target, A, B }): GgufSource[] => {
-    const { name, interleavedHeads } = placeOf(base, target.module);
-    const factor = (target.scaling * target.rank) / alpha;
+  const alpha = mostFrequent(factors.map(({ scaling, rank }) => scaling * rank));
+  const sources = factors.flatMap(({ module, scaling, rank, A, B }): GgufSource[] => {
+    const place = placeOf(base, module);
+    const factor = (scaling * rank) / alpha;
     const source = (ending: string, { data, shape }: HostTensor): GgufSource => ({
-      name: `${name}.${ending}`,
+      name: `${place.name}.${ending}`,
       type,
       shape,
-      chunks: () => [encodeGguf(data as Float32Array, type, `${target.module}.${ending}`)],
+      chunks: () => [encodeGguf(data as Float32Array, type, `${module}.${ending}`)],
     });
     const scaled = f32(
       (B.data as Float32Array).map((value) => value * factor),
       B.shape,
     );
     return [
-      source("lora_a", turnFactor(A, target.module)),
-      source("lora_b", reordered(turnFactor(scaled, target.module), interleavedHeads, false)),
+      source("lora_a", turnedA(A, place, module)),
+      source("lora_b", reordered(turnFactor(scaled, module), place.interleavedHeads, false)),
     ];
   });
   const metadata: readonly (readonly [string, GgufValue])[] = [
@@ -131,28 +137,30 @@ const pairsOf = ({ tensors, path }: GgufFile): Map<string, Partial<Record<"a" | 
 export const readGgufAdapter = async (path: string, base: Base): Promise<StoredAdapter> => {
   const file = await readGgufHeader(path);
   checkKind(file, layoutOf(base).architecture);
-  const modules = new Map(base.model.linears.map(({ module }) => [placeIn(base, module)?.name, module]));
+  const candidates = new Map(candidatesOf(base.model).map((candidate) => [placeIn(base, candidate.module)?.name, candidate]));
   const factors: Factors[] = [];
   for (const [name, { a, b }] of pairsOf(file)) {
     const where = `${file.path}, tensor ${JSON.stringify(name)}`;
-    const module = modules.get(name);
-    if (module === undefined)
-      throw new LowrankError("adapter-mismatch", "The model has no linear module with these weights.", {
+    const candidate = candidates.get(name);
+    if (candidate === undefined)
+      throw new LowrankError("adapter-mismatch", "The model has no module with these weights that adapters could act on.", {
         where,
         fix: "Name the base that the adapter was trained on with --model.",
       });
     if (a === undefined || b === undefined)
       throw new LowrankError("invalid-file", `It has no lora_${a === undefined ? "a" : "b"}.`, { where });
-    const { inFeatures, outFeatures } = base.model.linears.find((linear) => linear.module === module)!;
-    const [rank] = a.shape;
-    if (a.shape.join() !== [rank, inFeatures].join() || b.shape.join() !== [outFeatures, rank].join())
+    const { module, inFeatures, outFeatures } = candidate;
+    const place = placeOf(base, module);
+    const rank = b.shape[1];
+    const wanted = [place.lookedUp === true ? [inFeatures, rank] : [rank, inFeatures], [outFeatures, rank]];
+    if (a.shape.join() !== wanted[0].join() || b.shape.join() !== wanted[1].join())
       throw new LowrankError(
         "adapter-mismatch",
-        `lora_a is [${a.shape.join(", ")}] and lora_b [${b.shape.join(", ")}]; the model needs [r, ${inFeatures}] and [${outFeatures}, r].`,
+        `lora_a is [${a.shape.join(", ")}] and lora_b [${b.shape.join(", ")}]; the model needs [${wanted[0].join(", ")}] and [${wanted[1].join(", ")}].`,
         { where, fix: "Name the base that the adapter was trained on with --model." },
       );
-    const B = reordered(await readGgufTensor(b), placeOf(base, module).interleavedHeads, true);
-    factors.push({ module, A: turnFactor(await readGgufTensor(a), where), B: turnFactor(B, where) });
+    const B = reordered(await readGgufTensor(b), place.interleavedHeads, true);
+    factors.push({ module, A: turnedA(await readGgufTensor(a), place, where), B: turnFactor(B, where) });
   }
   const stored = file.metadata.get("adapter.lora.alpha");
   // Without an α the factors act as they are.

@@ -10,11 +10,17 @@ import type { Base, Model } from "../models/index.ts";
 import { f32, LowrankError, type HostTensor } from "../util/index.ts";
 import { adapterOf, factorsOf, mostFrequent, type Factors } from "./factors.ts";
 
-/** The modules of a model by their names in mlx-lm, which has no module for a head that is the embedding. */
-const modulesOf = ({ type, mlxRoot, linears, aliases }: Model): Map<string, string> => {
+/**
+ * The modules of a model by their names in mlx-lm, which has no module for a head that is the embedding, and lets an adapter on such an
+ * embedding act on the head as well.
+ */
+const modulesOf = ({ type, mlxRoot, linears, embeddings, aliases }: Model): Map<string, string> => {
   if (mlxRoot === undefined)
     throw new LowrankError("unsupported", `MLX is not offered for the model family "${type}".`, { where: "config.json" });
-  const named = linears.filter(({ module }) => !Object.hasOwn(aliases, `${module}.weight`));
+  const shared = new Set(Object.entries(aliases).flat());
+  const named = [...linears, ...embeddings.map(({ module }) => ({ module, isHead: false }))].filter(
+    ({ module }) => !shared.has(`${module}.weight`),
+  );
   return new Map(named.map(({ module, isHead }) => [isHead ? module : module.replace(/^[^.]+/, mlxRoot), module]));
 };
 
@@ -33,12 +39,12 @@ const inLayer = /^(.+)\.(\d+)\.(.+)$/;
 export const writeMlxFolder = async (directory: string, { model }: Base, stored: StoredAdapter): Promise<void> => {
   const names = new Map([...modulesOf(model)].map(([theirs, ours]) => [ours, theirs]));
   const factors = factorsOf(stored, "An adapter of mlx-lm");
-  const scale = mostFrequent(factors.map(({ target }) => target.scaling));
-  const rank = Math.max(...factors.map(({ target }) => target.rank));
+  const scale = mostFrequent(factors.map(({ scaling }) => scaling));
+  const rank = Math.max(...factors.map((one) => one.rank));
   const tensors = new Map<string, HostTensor>();
   const keys = new Set<string>();
   let first = model.layers;
-  for (const { module, target, A, B } of factors) {
+  for (const { module, scaling, A, B } of factors) {
     const name = names.get(module);
     if (name === undefined)
       throw new LowrankError("unsupported", `mlx-lm has no place for an adapter on ${module} of this model.`, {
@@ -46,7 +52,7 @@ export const writeMlxFolder = async (directory: string, { model }: Base, stored:
         fix: "Write the merged model instead: `lowrank merge`.",
       });
     tensors.set(`${name}.lora_a`, padded(A, A.shape[0], rank));
-    tensors.set(`${name}.lora_b`, padded(B, rank, B.shape[1], target.scaling / scale));
+    tensors.set(`${name}.lora_b`, padded(B, rank, B.shape[1], scaling / scale));
     const [, , layer, key] = inLayer.exec(name) ?? [];
     keys.add(key ?? name);
     if (layer !== undefined) first = Math.min(first, Number(layer));

@@ -10,5 +10,5 @@ export { isSaved, selectTargets, targetNames, type AdapterTarget } from "./targe
 export type { Variant } from "./variants/variant.ts";
 export { mergedTensors, mergeModule, unmergeModule, type MergedModule, type WeightedAdapter } from "./merge.ts";
 export { writeMergedCheckpoint, type MergedCheckpointOptions, type MergedDType } from "./merged-checkpoint.ts";
-export { loadAdapter, saveAdapter, type LoadAdapterOptions } from "./store.ts";
+export { loadAdapter, saveAdapter, savedContent, type LoadAdapterOptions } from "./store.ts";
 export { isWhole, mixedTensors, wholeRole } from "./whole.ts";

@@ -6,16 +6,22 @@ import { planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapt
 import { readLoraConfig, writeLoraConfig } from "./config.ts";
 import { candidatesOf } from "./kinds/index.ts";
 import { targetNames } from "./targets.ts";
+import type { SavedContent } from "./variants/variant.ts";
 import { isWhole } from "./whole.ts";
 
 /** Under this key the file's metadata holds the digest of the base that the adapter was trained on. */
 const digestKey = "lowrank.base";
 
+/** An adapter as its kind has it in files. */
+export const savedContent = (stored: StoredAdapter): SavedContent => {
+  const { variant, targets, config } = stored.adapter;
+  const whole = { config, targets, tensors: valuesOf(stored), metadata: {} };
+  return variant.saved?.(whole) ?? whole;
+};
+
 /** Writes an adapter as PEFT reads it, with the digest of its base. */
 export const saveAdapter = async (directory: string, model: Model, stored: StoredAdapter, baseDigest: string): Promise<void> => {
-  const { variant, targets, config: own } = stored.adapter;
-  const whole = { config: own, targets, tensors: valuesOf(stored), metadata: {} };
-  const { config, tensors, metadata } = variant.saved?.(whole) ?? whole;
+  const { config, targets, tensors, metadata } = savedContent(stored);
   const expanded =
     config.target_modules === "all-linear" ? targetNames(candidatesOf(model), [...targets.values()], config) : config.target_modules;
   await writePeftAdapter(directory, {

@@ -50,11 +50,12 @@ const mlpNames: Readonly<Record<string, string>> = {
 const placeOf =
   (decoder: Decoder, { interleaved, readsHead = true }: DecoderGguf): GgufLayout["place"] =>
   (parameter) => {
-    const { norms, heads, keyValueHeads, gainOffset } = decoder;
+    const { norms, heads, keyValueHeads, gainOffset, tied } = decoder;
     const dot = parameter.lastIndexOf(".");
     const [module, suffix] = [parameter.slice(0, dot), parameter.slice(dot)];
     const gain = (name: string): GgufPlace => ({ name: `${name}${suffix}`, ...(gainOffset === 1 && { shift: 1 }) });
-    if (module === "model.embed_tokens") return { name: `token_embd${suffix}` };
+    // Where it is the head as well, llama.cpp multiplies with the factors for ids there, and aborts.
+    if (module === "model.embed_tokens") return { name: `token_embd${suffix}`, lookedUp: true, ...(tied && { adapts: false }) };
     if (module === "lm_head") return readsHead ? { name: `output${suffix}` } : undefined;
     if (module === "model.norm") return gain("output_norm");
     const [, layer, part] = /^model\.layers\.(\d+)\.(.+)$/.exec(module) ?? [];

@@ -10,6 +10,10 @@ export interface GgufPlace {
   readonly shift?: number;
   /** Whether the file holds the transpose; default no. */
   readonly turned?: boolean;
+  /** Whether llama.cpp takes rows of it by their ids, which turns the factors of an adapter; default it multiplies with it. */
+  readonly lookedUp?: boolean;
+  /** Whether adapters act on it; default yes. */
+  readonly adapts?: boolean;
 }
 
 /** Entries of a file's head that describe the model. */

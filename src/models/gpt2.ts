@@ -21,12 +21,15 @@ const ggufNames: Readonly<Record<string, string>> = {
   "mlp.c_proj": "ffn_down",
 };
 
-const ggufPlace = (parameter: string): GgufPlace | undefined => {
+const ggufPlace = (parameter: string, tied: boolean): GgufPlace | undefined => {
   const [, layer, module, suffix] = /^(?:transformer\.h\.(\d+)\.)?(.+)(\.(?:weight|bias))$/.exec(parameter) ?? [];
   const name = ggufNames[module];
   if (name === undefined) return undefined;
   const turned = module.includes(".c_") && suffix === ".weight";
-  return { name: `${layer === undefined ? "" : `blk.${layer}.`}${name}${suffix}`, ...(turned && { turned }) };
+  const place = { name: `${layer === undefined ? "" : `blk.${layer}.`}${name}${suffix}`, ...(turned && { turned }) };
+  if (!module.startsWith("transformer.w")) return place;
+  // Where the embedding is the head as well, llama.cpp multiplies with the factors for ids there, and aborts; positions it never adapts.
+  return { ...place, lookedUp: true, ...((tied || module === "transformer.wpe") && { adapts: false }) };
 };
 
 export const gpt2: Family = (config, where) => {
@@ -112,7 +115,7 @@ export const gpt2: Family = (config, where) => {
     mlxRoot: "model",
     gguf: {
       architecture: "gpt2",
-      place: ggufPlace,
+      place: (parameter) => ggufPlace(parameter, tied),
       describe: () => {
         requireValue(config, "scale_attn_weights", true, where);
         requireValue(config, "scale_attn_by_inverse_layer_idx", false, where);
