@@ -2,7 +2,7 @@
 import type { Backend, Resident } from "../src/runtime/index.ts";
 
 export interface Held {
-  /** Uploaded and not released. */
+  /** Uploaded or kept, and not released. */
   readonly residents: number;
   /** Compiled and not disposed. */
   readonly programs: number;
@@ -16,7 +16,7 @@ export interface CountingBackend extends Backend {
   runs(): number;
 }
 
-/** Wraps a backend; outputs that runs keep are not counted. */
+/** Wraps a backend. */
 export const countingBackend = (backend: Backend): CountingBackend => {
   const residents = new Set<number>();
   let [uploads, compiled, open, runs] = [0, 0, 0, 0];
@@ -38,9 +38,11 @@ export const countingBackend = (backend: Backend): CountingBackend => {
       open++;
       let closed = false;
       return {
-        run: (feeds, options) => {
+        run: async (feeds, options) => {
           runs++;
-          return executable.run(feeds, options);
+          const outputs = await executable.run(feeds, options);
+          for (const name of options?.keep ?? []) residents.add((outputs[name] as Resident).id);
+          return outputs;
         },
         dispose: async () => {
           if (!closed) open--;

@@ -31,10 +31,38 @@ export const tinyConfig = {
   torch_dtype: "float32",
 };
 
+/** An encoder–decoder. */
+export const tinyT5Config = {
+  architectures: ["T5ForConditionalGeneration"],
+  model_type: "t5",
+  vocab_size: 1536,
+  d_model: 16,
+  d_kv: 4,
+  d_ff: 24,
+  num_layers: 2,
+  num_decoder_layers: 2,
+  num_heads: 4,
+  relative_attention_num_buckets: 8,
+  relative_attention_max_distance: 24,
+  feed_forward_proj: "gated-gelu",
+  scale_decoder_outputs: false,
+  tie_word_embeddings: true,
+  pad_token_id: 0,
+  eos_token_id: 2,
+  decoder_start_token_id: 0,
+  torch_dtype: "float32",
+};
+
 /** Writes a model into a new folder and returns it; the seed decides the weights. */
-export const tinyModel = async (overrides: Partial<Record<keyof LlamaConfig, unknown>> = {}, seed = 1): Promise<string> => {
+export const tinyModel = (overrides: Partial<Record<keyof LlamaConfig, unknown>> = {}, seed = 1): Promise<string> =>
+  writeModel({ ...tinyConfig, ...overrides }, seed);
+
+/** Writes an encoder–decoder, likewise. */
+export const tinyT5 = (overrides: Partial<Record<keyof typeof tinyT5Config, unknown>> = {}, seed = 1): Promise<string> =>
+  writeModel({ ...tinyT5Config, ...overrides }, seed);
+
+const writeModel = async (config: Readonly<Record<string, unknown>>, seed: number): Promise<string> => {
   const folder = await mkdtemp(join(tmpdir(), "lowrank-tiny-"));
-  const config = { ...tinyConfig, ...overrides };
   const model = modelOf(config, folder);
   const flat = freshParameters(model, seed);
   const { slots } = trainableModel(model).layout;

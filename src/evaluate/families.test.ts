@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hasShared, sharedPath } from "../../test/shared.ts";
 import { openCheckpoint, tensorChunks, writeCheckpoint } from "../formats/index.ts";
-import { createDecoder } from "../generate/decoder.ts";
+import { createDecoder } from "../generate/create-decoder.ts";
 import { baseInference } from "../generate/inference.ts";
 import { program } from "../graph/index.ts";
 import { loadAdapter, saveAdapter, writeMergedCheckpoint } from "../lora/index.ts";

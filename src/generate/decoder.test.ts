@@ -10,7 +10,7 @@ import { frozenModules, openBase, type Base } from "../models/index.ts";
 import { ortBackend } from "../runtime/index.ts";
 import { hiddenStates, tokenInputs } from "../train/forward.ts";
 import { i32, random } from "../util/index.ts";
-import { bucketOf, createDecoder, disposePrograms, type Decoder, type Programs } from "./decoder.ts";
+import { bucketOf, cachedDecoder, disposePrograms, type Decoder, type Programs } from "./decoder.ts";
 import { baseInference } from "./inference.ts";
 
 const golden = resolve(import.meta.dirname, "../../test/golden/llama.all-linear");
@@ -23,7 +23,7 @@ let ids: readonly number[];
 let expected: readonly Float32Array[];
 const programs: Programs = new Map();
 
-const start = (): Promise<Decoder> => createDecoder(backend, baseInference(base), programs, 1);
+const start = (): Promise<Decoder> => cachedDecoder(backend, baseInference(base), programs, 1);
 
 beforeAll(async () => {
   process.env["LOWRANK_CACHE"] = await mkdtemp(join(tmpdir(), "lowrank-cache-"));

@@ -1,6 +1,6 @@
 /** @file Runs a model token by token over a key/value cache: token ids in, logits out. It knows nothing about text, sampling or adapters. */
 import { cast, gather, input, program, type Graph, type Tensor } from "../graph/index.ts";
-import type { Model } from "../models/index.ts";
+import type { Model, Source } from "../models/index.ts";
 import { cachedAttention } from "../nn/index.ts";
 import type { Backend, Executable, Feed, Resident } from "../runtime/index.ts";
 import { f32, i32, LowrankError, sizeOf } from "../util/index.ts";
@@ -8,8 +8,10 @@ import type { Inference } from "./inference.ts";
 
 /** One sequence in the making. */
 export interface Decoder {
-  /** Tokens in the cache. */
+  /** Tokens so far. */
   readonly length: number;
+  /** Whether what it writes goes on from what is appended first; false where an encoder reads that, and what is written begins anew. */
+  readonly continues: boolean;
   /** Appends tokens and returns the logits (V) after the last of them. */
   append(ids: readonly number[]): Promise<Float32Array>;
   /** Forgets everything after the first `length` tokens. */
@@ -23,8 +25,18 @@ const smallestBucket = 16;
 /** The smallest power of two that holds `count`: few sizes, so few programs. */
 export const bucketOf = (count: number): number => 2 ** Math.ceil(Math.log2(Math.max(count, smallestBucket)));
 
+/** What an encoder has made of a source. */
+export interface Encoded {
+  /** Places of the source, padding included: programs differ by it. */
+  readonly size: number;
+  /** How a program of T tokens attends to it. */
+  source(T: number): Source;
+  /** The inputs that this makes. */
+  readonly feeds: Readonly<Record<string, Feed>>;
+}
+
 // Inputs ids and positions (1, T), bias.w (1, 1, T, P + T), last (1); key.l and value.l (1, K, P, D); outputs logits (1, V) and the new rows.
-const decodeProgram = ({ model, modules }: Inference, T: number, P: number): Graph => {
+const decodeProgram = ({ model, modules }: Inference, T: number, P: number, encoded: Encoded | undefined): Graph => {
   const { heads: K, headSize } = model.cache;
   const outputs: Record<string, Tensor> = {};
   const biases = new Map(model.windows.map((window) => [window, input(`bias.${window}`, [1, 1, T, P + T])]));
@@ -42,7 +54,8 @@ const decodeProgram = ({ model, modules }: Inference, T: number, P: number): Gra
     },
   });
   const used = modules();
-  const hidden = model.forward(used, { ids: input("ids", [1, T], "i32"), attention, recompute: false }); // (T, D)
+  const source = encoded && { source: encoded.source(T) };
+  const hidden = model.forward(used, { ids: input("ids", [1, T], "i32"), attention, ...source, recompute: false }); // (T, D)
   const lastRow = gather(hidden, input("last", [1], "i32")); // (1, D)
   return program({ logits: model.head.logits(used, lastRow), ...outputs });
 };
@@ -97,13 +110,31 @@ const grow = async (backend: Backend, model: Model, from: Cache, capacity: numbe
 /** Compiled programs by size, shared by every sequence over one model. */
 export type Programs = Map<string, Promise<Executable>>;
 
+/**
+ * The program of a size, compiled when it is first asked for. It takes what it needs of what it is fed: of the adapters of one inference
+ * an encoder's program needs some, a decoder's others.
+ */
+export const compiledOnce = (backend: Backend, programs: Programs, size: string, build: () => Graph): Promise<Executable> => {
+  const compile = async (): Promise<Executable> => {
+    const graph = build();
+    const executable = await backend.compile(graph);
+    const needed = (feeds: Readonly<Record<string, Feed>>): Record<string, Feed> =>
+      Object.fromEntries(Object.entries(feeds).filter(([name]) => graph.inputs.has(name)));
+    return { run: (feeds, options) => executable.run(needed(feeds), options), dispose: () => executable.dispose() };
+  };
+  const compiled = programs.get(size) ?? compile();
+  programs.set(size, compiled);
+  return compiled;
+};
+
 /** Frees compiled programs; those that failed to compile have nothing to free. */
 export const disposePrograms = async (programs: Programs): Promise<void> => {
   for (const compiled of await Promise.allSettled(programs.values())) if (compiled.status === "fulfilled") await compiled.value.dispose();
   programs.clear();
 };
 
-const checkIds = (ids: readonly number[], { vocabularySize }: Model): void => {
+/** Refuses ids that are none of the model's tokens, and none at all. */
+export const checkIds = (ids: readonly number[], { vocabularySize }: Model): void => {
   if (ids.length === 0)
     throw new LowrankError("invalid-argument", "There are no tokens to append.", {
       fix: "Start from at least one token, for example BOS.",
@@ -115,8 +146,20 @@ const checkIds = (ids: readonly number[], { vocabularySize }: Model): void => {
     });
 };
 
-/** Starts a sequence that will hold about `expected` tokens. */
-export const createDecoder = async (backend: Backend, inference: Inference, programs: Programs, expected: number): Promise<Decoder> => {
+/** Refuses a length that a sequence does not have. */
+export const checkRewind = (length: number, to: number): void => {
+  if (!(Number.isInteger(to) && to >= 0 && to <= length))
+    throw new LowrankError("invalid-argument", `The sequence has ${length} tokens and cannot be rewound to ${to}.`);
+};
+
+/** Starts a sequence that will hold about `expected` tokens, one that attends to a source where that is given. */
+export const cachedDecoder = async (
+  backend: Backend,
+  inference: Inference,
+  programs: Programs,
+  expected: number,
+  encoded?: Encoded,
+): Promise<Decoder> => {
   const { model, feeds } = inference;
   let cache = await allocate(backend, model, bucketOf(expected), empty);
   const tokens: number[] = [];
@@ -124,10 +167,8 @@ export const createDecoder = async (backend: Backend, inference: Inference, prog
   let isBeyond = false;
 
   const executable = (T: number, P: number): Promise<Executable> => {
-    const key = `${T}×${P}`;
-    const compiled = programs.get(key) ?? backend.compile(decodeProgram(inference, T, P));
-    programs.set(key, compiled);
-    return compiled;
+    const size = [T, P, ...(encoded === undefined ? [] : [encoded.size])].join("×");
+    return compiledOnce(backend, programs, size, () => decodeProgram(inference, T, P, encoded));
   };
 
   // Runs `ids` after the first `kept` tokens of the cache.
@@ -139,6 +180,7 @@ export const createDecoder = async (backend: Backend, inference: Inference, prog
     const positions = Int32Array.from({ length: T }, (_, index) => kept + Math.min(index, ids.length - 1));
     const all: Record<string, Feed> = {
       ...feeds,
+      ...encoded?.feeds,
       ...(P === 0 ? {} : cache.residents),
       ids: i32(padded, [1, T]),
       positions: i32(positions, [1, T]),
@@ -159,6 +201,7 @@ export const createDecoder = async (backend: Backend, inference: Inference, prog
     get length() {
       return tokens.length;
     },
+    continues: true,
     append: async (ids) => {
       checkIds(ids, model);
       const length = tokens.length + ids.length;
@@ -173,8 +216,7 @@ export const createDecoder = async (backend: Backend, inference: Inference, prog
       return logits;
     },
     rewind: (to) => {
-      if (!(Number.isInteger(to) && to >= 0 && to <= tokens.length))
-        throw new LowrankError("invalid-argument", `The sequence has ${tokens.length} tokens and cannot be rewound to ${to}.`);
+      checkRewind(tokens.length, to);
       tokens.length = to;
     },
     dispose: async () => {

@@ -7,12 +7,13 @@ import { defaultMaxTokens, generateText, generateTokens, type FinishReason, type
 const vocabularySize = 400;
 
 /** A decoder that wants the tokens of a script one after another, whatever it is given. */
-const scripted = (script: readonly number[]) => {
+const scripted = (script: readonly number[], continues = true) => {
   const appended: (readonly number[])[] = [];
   const decoder: Decoder = {
     get length() {
       return appended.flat().length;
     },
+    continues,
     append: async (ids) => {
       const logits = new Float32Array(vocabularySize);
       logits[script[appended.length] ?? 0] = 10;
@@ -73,6 +74,9 @@ describe("tokens", () => {
     const flat: Decoder = { ...decoder, append: async () => Float32Array.of(1, 1.1, 1.2, 1.3) };
     const { pieces } = await collect(generateTokens(flat, [3], [], { ...greedy, repetitionPenalty: 2, maxTokens: 4 }));
     expect(pieces).toEqual([2, 1, 0, 3]);
+    // A prompt that another part of the model reads is no part of the text.
+    const anew = await collect(generateTokens({ ...flat, continues: false }, [3], [], { ...greedy, repetitionPenalty: 2, maxTokens: 4 }));
+    expect(anew.pieces).toEqual([3, 2, 1, 0]);
   });
 
   it("stop at a signal: before the prompt is read, or between two tokens", async () => {
@@ -121,6 +125,11 @@ describe("text", () => {
   it("keeps the space that its first word begins with", async () => {
     const ids = plainIds(spaced, "the fox");
     expect((await say(spaced, ids)).pieces.join("")).toBe(" the fox");
+    const { pieces } = await collect(
+      generateText(scripted(ids, false).decoder, spaced, spaced.encode("So"), { ...greedy, maxTokens: ids.length }),
+    );
+    // A text that begins anew has none.
+    expect(pieces.join("")).toBe("the fox");
   });
 
   it.each<[string, readonly string[], string, FinishReason]>([

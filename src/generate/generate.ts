@@ -33,7 +33,7 @@ export async function* generateTokens(
   const choose = sampler(sampling);
   const isAborted = (): boolean => signal?.aborted === true;
   if (isAborted()) return "aborted";
-  const history = [...prompt];
+  const history = decoder.continues ? [...prompt] : [];
   let logits = await decoder.append(prompt);
   for (let count = 0; count < maxTokens; count++) {
     if (isAborted()) return "aborted";
@@ -61,7 +61,7 @@ export async function* generateText(
   const matcher = stopMatcher(options.stop ?? []);
   const tokens = generateTokens(decoder, prompt, tokenizer.eosIds, options);
   // What a tokenizer strips from the beginning of a text belongs to the prompt, so the prompt goes through the decoder first.
-  for (const id of prompt) decode.push(id);
+  if (decoder.continues) for (const id of prompt) decode.push(id);
   while (true) {
     const { done, value } = await tokens.next();
     const { text, stopped } = matcher.push(done ? decode.flush() : decode.push(value));

@@ -2,9 +2,11 @@
 import type { Tokenizer } from "../formats/index.ts";
 import type { Backend } from "../runtime/index.ts";
 import { LowrankError } from "../util/index.ts";
-import { createDecoder, disposePrograms, type Decoder, type Programs } from "./decoder.ts";
+import { createDecoder } from "./create-decoder.ts";
+import { disposePrograms, type Decoder, type Programs } from "./decoder.ts";
 import { defaultMaxTokens, generateText, type FinishReason, type GenerateOptions } from "./generate.ts";
 import type { Inference } from "./inference.ts";
+import { asPrompt } from "./prompt.ts";
 
 export interface Generator {
   /** Starts a sequence that will hold about `expected` tokens. Any number may be under way at once. */
@@ -23,7 +25,7 @@ export const createGenerator = (backend: Backend, tokenizer: Tokenizer, inferenc
   return {
     decoder,
     text: async function* (prompt, { maxTokens = defaultMaxTokens, ...options } = {}) {
-      const ids = typeof prompt === "string" ? tokenizer.encode(prompt) : prompt;
+      const ids = typeof prompt === "string" ? asPrompt(tokenizer.encode(prompt), inference.model, tokenizer) : prompt;
       const room = maxPositions - ids.length;
       if (room < 1)
         throw new LowrankError(

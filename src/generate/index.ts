@@ -1,7 +1,9 @@
 /** @file Floor 6: text from models. */
-export { createDecoder, type Decoder, type Programs } from "./decoder.ts";
+export { createDecoder } from "./create-decoder.ts";
+export type { Decoder, Programs } from "./decoder.ts";
 export { generateText, generateTokens, type FinishReason, type GenerateOptions } from "./generate.ts";
 export { createGenerator, type Generator } from "./generator.ts";
 export { adaptedInference, baseInference, mergedInference, type Inference } from "./inference.ts";
+export { asPrompt } from "./prompt.ts";
 export { sampler, type Sampler, type SamplingOptions } from "./sampling.ts";
 export { stopMatcher, type StopMatcher } from "./stop.ts";

@@ -28,6 +28,12 @@ describe("chatPrompt", () => {
     expect(prompt.stops).toEqual([]);
   });
 
+  it("ends with the end token for an encoder, which reads it by itself", () => {
+    const tokenizer = createTokenizer(byteLevelFiles());
+    const [goesOn, ends] = [chatPrompt(tokenizer), chatPrompt(tokenizer, { decoderStart: 0 })].map((prompt) => prompt.encode(messages));
+    expect(ends).toEqual([...goesOn, tokenizer.eosId]);
+  });
+
   it.each([
     ["without", "{{ messages[0].content }}"],
     ["with", "{{ bos_token }}{{ messages[0].content }}"],

@@ -34,7 +34,7 @@ export const chatSession = async (
 ): Promise<ChatSession> => {
   const { tokenizer } = model;
   const { maxPositions } = model.base.model;
-  const prompt = chatPrompt(tokenizer);
+  const prompt = chatPrompt(tokenizer, model.base.model);
   const opening: ChatMessage[] = system === undefined ? [] : [{ role: "system", content: system }];
   const messages: ChatMessage[] = [...opening];
 
@@ -45,7 +45,7 @@ export const chatSession = async (
   let voice = await listen(initialAdapters);
 
   /** The longest end of the conversation, from a turn of the user on, that leaves room for an answer. */
-  const fitting = (maxTokens: number): { ids: number[]; forgotten: number } => {
+  const fitting = (maxTokens: number): { ids: readonly number[]; forgotten: number } => {
     const room = maxPositions - Math.min(maxTokens, Math.ceil(maxPositions / 4));
     let ids = prompt.encode(messages);
     for (let start = opening.length; ids.length > room;) {

@@ -134,7 +134,7 @@ describe.skipIf(!hasShared)("lowrank chat", () => {
               appended.push(ids.length);
               return decoder.append(ids);
             };
-            return { length: decoder.length, append, rewind: decoder.rewind, dispose: decoder.dispose };
+            return { ...decoder, append };
           },
         };
       },

@@ -15,6 +15,7 @@ const writing = (text: string): Decoder => {
   let drawn = 0;
   return {
     length: 0,
+    continues: true,
     append: () => {
       const logits = new Float32Array(tokenizer.vocabularySize);
       logits[script[drawn++]] = 1;

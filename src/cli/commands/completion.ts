@@ -32,6 +32,7 @@ const counting = (decoder: Decoder) => {
     get length() {
       return decoder.length;
     },
+    continues: decoder.continues,
     append: async (ids) => {
       const logits = await decoder.append(ids);
       times.push(performance.now());

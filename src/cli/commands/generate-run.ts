@@ -3,6 +3,7 @@ import { text as readText } from "node:stream/consumers";
 import pc from "picocolors";
 import type { CommandContext } from "../context.ts";
 import { formatCount } from "../ui/format.ts";
+import { asPrompt } from "../../generate/index.ts";
 import { withInterrupt } from "../interrupt.ts";
 import { chatPrompt } from "./chat-prompt.ts";
 import { complete, type Completion } from "./completion.ts";
@@ -42,15 +43,16 @@ export const run = async (
     const { base, tokenizer } = model;
     const adapters = await openAdapters(model, options.adapter, options, context);
     const merge = adapters.length > 0 && (options.merge ?? adapters.length === 1);
-    const chat = options.chat ? chatPrompt(tokenizer) : undefined;
-    const ids = chat === undefined ? tokenizer.encode(prompt) : chat.encode([{ role: "user", content: prompt }]);
+    const chat = options.chat ? chatPrompt(tokenizer, base.model) : undefined;
+    const ids =
+      chat === undefined ? asPrompt(tokenizer.encode(prompt), base.model, tokenizer) : chat.encode([{ role: "user", content: prompt }]);
     const stop = [...options.stop, ...(chat?.stops ?? [])];
 
     const generator = await model.generator({ adapters, merge });
     const { maxPositions } = base.model;
     const decoder = await generator.decoder(Math.min(ids.length + options.maxTokens, maxPositions));
     const speaker = { decoder, tokenizer, maxPositions };
-    if (context.isTerminal && !context.json && chat === undefined) context.write(dim(prompt));
+    if (context.isTerminal && !context.json && chat === undefined && decoder.continues) context.write(dim(prompt));
     const completion = await withInterrupt((signal) =>
       complete(speaker, ids, { ...generateOptions({ ...options, stop }), signal }, (piece) => {
         if (!context.json) context.write(piece);

@@ -4,13 +4,14 @@ import type { Decoder } from "../../generate/index.ts";
 import { promptCache } from "./prompt-cache.ts";
 
 /** A decoder whose logits are the tokens it holds, and which counts what it computes. */
-const fakeDecoder = () => {
+const fakeDecoder = (continues = true) => {
   const held: number[] = [];
   const computed: number[][] = [];
   const decoder: Decoder = {
     get length() {
       return held.length;
     },
+    continues,
     append: (ids) => {
       computed.push([...ids]);
       held.push(...ids);
@@ -26,8 +27,8 @@ const fakeDecoder = () => {
 };
 
 /** Runs turns of a prompt and some answers after it; gives the logits after each append, and what was computed. */
-const converse = async (turns: readonly { prompt: number[]; answer: number[] }[]) => {
-  const { decoder, computed } = fakeDecoder();
+const converse = async (turns: readonly { prompt: number[]; answer: number[] }[], continues = true) => {
+  const { decoder, computed } = fakeDecoder(continues);
   const cache = promptCache(decoder);
   const seen: number[][] = [];
   for (const { prompt, answer } of turns) {
@@ -50,6 +51,14 @@ describe("promptCache", () => {
       { prompt: [7], answer: [] },
     ]);
     expect(computed).toEqual([[1, 2, 3], [4], [5], [6, 7], [8], [9], [9], [7]]);
+  });
+
+  it("gives whole prompts to a decoder whose answers are not their continuation", async () => {
+    const turns = [
+      { prompt: [1, 2], answer: [3] },
+      { prompt: [1, 2, 3, 4], answer: [5] },
+    ];
+    expect((await converse(turns, false)).computed).toEqual([[1, 2], [3], [1, 2, 3, 4], [5]]);
   });
 
   it("gives what a new decoder would give", async () => {

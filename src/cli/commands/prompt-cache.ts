@@ -12,7 +12,7 @@ const commonLength = (a: readonly number[], b: readonly number[]): number => {
   return differs === -1 ? a.length : differs;
 };
 
-/** Keeps the tokens of a decoder in mind, and rewinds it to what a new prompt has in common with them. */
+/** Keeps the tokens of a decoder in mind, and rewinds it to what a new prompt has in common with them; an encoder reads each prompt anew. */
 export const promptCache = (decoder: Decoder): PromptCache => {
   const held: number[] = [];
   const begin = (): Decoder => {
@@ -21,7 +21,7 @@ export const promptCache = (decoder: Decoder): PromptCache => {
       let missing = ids;
       if (isNew) {
         // The last token is always computed, because its logits are wanted.
-        held.length = Math.min(commonLength(held, ids), Math.max(0, ids.length - 1));
+        held.length = decoder.continues ? Math.min(commonLength(held, ids), Math.max(0, ids.length - 1)) : 0;
         decoder.rewind(held.length);
         missing = ids.slice(held.length);
         isNew = false;
@@ -34,6 +34,7 @@ export const promptCache = (decoder: Decoder): PromptCache => {
       get length() {
         return isNew ? 0 : held.length;
       },
+      continues: decoder.continues,
       append,
       rewind: (length) => {
         decoder.rewind(length);
