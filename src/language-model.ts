@@ -23,7 +23,7 @@ import {
   type StoredAdapter,
   type WeightedAdapter,
 } from "./lora/index.ts";
-import { openBase, type Base } from "./models/index.ts";
+import { openBase, type Base, type OpenBaseOptions } from "./models/index.ts";
 import { ortBackend, type Backend, type OrtOptions } from "./runtime/index.ts";
 import { checkOutput, nextToken, run, type RunSettings, type TrainEvent } from "./train/index.ts";
 
@@ -101,7 +101,7 @@ const inferenceOf = (
 };
 
 /**
- * Opens a model: a folder in Hugging Face's layout, or a name on the hub, which is downloaded once.
+ * Opens a model: a folder in Hugging Face's layout, or a name on the hub, which is downloaded once; `precision` (default float32) is that of its frozen weights.
  * @example
  * const model = await loadModel("assets/tiny");
  * const adapter = await model.attach({ r: 8, lora_alpha: 16 });
@@ -110,9 +110,12 @@ const inferenceOf = (
  * await model.merge("merged", [{ ...adapter, weight: 1 }]);
  * await model.close();
  */
-export const loadModel = async (reference: string, options: OrtOptions = {}): Promise<LanguageModel> => {
+export const loadModel = async (
+  reference: string,
+  { precision, ...options }: OrtOptions & OpenBaseOptions = {},
+): Promise<LanguageModel> => {
   const directory = await resolveModel(reference);
-  const [base, tokenizer] = [await openBase(directory), await loadTokenizer(directory)];
+  const [base, tokenizer] = [await openBase(directory, precision === undefined ? {} : { precision }), await loadTokenizer(directory)];
   const backend = ortBackend(options);
   const dataset = (data: string | Dataset, maxLength: number): Promise<Dataset> | Dataset => {
     if (typeof data !== "string") return data;

@@ -125,7 +125,7 @@ const int8Weight = (K: number, N: number): Int8Weight => {
   const integers = (shape: number[], stream: number): Tensor =>
     constant({ dtype: "i8", shape, data: Int8Array.from(normal(shape, stream).data as Float32Array, (value) => Math.round(40 * value)) });
   const scales = (size: number): Tensor => constant(positive([size]));
-  return { weights: integers([K, N], 1), scales: scales(N), back: integers([N, K], 2), backScales: scales(K) };
+  return { weights: integers([K, N], 1), scales: scales(N), back: { weights: integers([N, K], 2), scales: scales(K) } };
 };
 
 const unary = (apply: (x: Tensor) => Tensor, values = normal): OpCase[] => [

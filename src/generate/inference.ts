@@ -11,8 +11,8 @@ import {
   type Adapter,
   type WeightedAdapter,
 } from "../lora/index.ts";
-import { frozenModules, modelModules, storedTensors, type Base, type Model } from "../models/index.ts";
-import type { Modules, ParameterSlot } from "../nn/index.ts";
+import { frozenModules, modelModules, roundedLinear, storedTensors, type Base, type Model } from "../models/index.ts";
+import { precisions, withoutParts, type Modules, type ParameterSlot } from "../nn/index.ts";
 import type { Backend, Resident } from "../runtime/index.ts";
 import type { HostTensor } from "../util/index.ts";
 
@@ -53,12 +53,12 @@ const uploadAll = async (
 
 /** Finds tensors by name: those that are fed, and the base's where they are not. */
 const fedOver = (base: Base, feeds: Readonly<Record<string, Resident>>): ((name: string) => Tensor | undefined) => {
-  const stored = storedTensors(base);
+  const stored = withoutParts(storedTensors(base), (weight) => feeds[weight] !== undefined);
   const made = new Map<string, Tensor>();
   return (name) => {
     const resident = feeds[name];
     if (resident === undefined) return findBase(base.model, stored, name);
-    const tensor = made.get(name) ?? input(name, resident.shape);
+    const tensor = made.get(name) ?? input(name, resident.shape, resident.dtype);
     made.set(name, tensor);
     return tensor;
   };
@@ -88,9 +88,30 @@ export const adaptedInference = async (backend: Backend, base: Base, adapters: r
   };
 };
 
+type Makers = ReadonlyMap<string, () => Promise<HostTensor>>;
+
+/** Weights of linear modules in the base's precision, in parts; what else there is stays as it is. */
+const rounded = ({ model, precision }: Base, tensors: Makers): Makers => {
+  if (precision === undefined) return tensors;
+  const linears = new Map(model.linears.map((linear) => [`${linear.module}.weight`, linear]));
+  return new Map(
+    [...tensors].flatMap(([name, make]): [string, () => Promise<HostTensor>][] => {
+      const linear = linears.get(name);
+      if (linear === undefined) return [[name, make]];
+      const { shapes, back } = precisions[precision];
+      const names = Object.keys(shapes(linear.outFeatures, linear.inFeatures)).filter((part) => !back.includes(part));
+      let parts: Promise<Readonly<Record<string, HostTensor>>> | undefined;
+      return names.map((part) => [
+        `${linear.module}.${part}`,
+        async () => (await (parts ??= make().then(({ data }) => roundedLinear(precision, linear, data as Float32Array))))[part],
+      ]);
+    }),
+  );
+};
+
 /** The base with the adapters folded into its weights: as fast as the base alone; the changed weights stay with the backend. */
 export const mergedInference = async (backend: Backend, base: Base, adapters: readonly WeightedAdapter[]): Promise<Inference> => {
-  const { feeds, dispose } = await uploadAll(backend, mergedTensors(backend, base, adapters));
+  const { feeds, dispose } = await uploadAll(backend, rounded(base, mergedTensors(backend, base, adapters)));
   return {
     model: base.model,
     modules: () => modelModules(base.model, fedOver(base, feeds)),

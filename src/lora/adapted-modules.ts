@@ -1,7 +1,7 @@
 /** @file A base's modules with adapters beside them, as graphs see them. It knows no adapter kind and no model family. */
-import { input, matmul, reshape, slice, subtract, transpose, type Tensor } from "../graph/index.ts";
+import { concat, input, matmul, reshape, scale, slice, subtract, transpose, type Tensor } from "../graph/index.ts";
 import { modelModules, type Model } from "../models/index.ts";
-import type { Modules, ParameterLayout } from "../nn/index.ts";
+import { withoutParts, type Modules, type ParameterLayout } from "../nn/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
 import type { Adapter, StoredAdapter } from "./adapter.ts";
 import type { Dropout } from "./dropout.ts";
@@ -12,6 +12,8 @@ import { isWhole } from "./whole.ts";
 /** Graph tensors for the slots of a flat vector. */
 export const slotTensors = ({ slots }: ParameterLayout, flat: Tensor): Map<string, Tensor> =>
   new Map(slots.map(({ name, shape, offset, size }) => [name, reshape(slice(flat, 0, offset, offset + size), shape)]));
+
+const fewRows = 64;
 
 /** The name of the vector of frozen tensors among a program's inputs. */
 export const frozenInput = "frozen";
@@ -52,8 +54,33 @@ export const adaptedModules = ({ model, find, active, trainable = [], dropout }:
   const whole = new Map(
     active.flatMap(({ adapter, tensors }) => adapter.layout.slots.filter(isWhole).map(({ name }) => [name, tensors.get(name)])),
   );
-  const base = modelModules(model, (name) => whole.get(name) ?? findBase(model, find, name), trainable);
-  const adapted = (module: string, read: Tensor, plain: Tensor): Tensor => {
+  const stored = withoutParts(
+    (name) => findBase(model, find, name),
+    (weight) => whole.has(weight),
+  );
+  const base = modelModules(model, (name) => whole.get(name) ?? stored(name), trainable);
+  /** x·A of the adapters of several modules that read the same x, made in one product: by A, (N, r). */
+  const reducedTogether = (names: readonly string[], x: Tensor): ReadonlyMap<Tensor, Tensor> => {
+    const factors = names.flatMap((module) =>
+      active.flatMap(({ adapter, tensors }) => {
+        const target = adapter.targets.get(module);
+        const A = target && tensors.get(`${module}.${target.kind.A.name}`);
+        return A === undefined ? [] : [A];
+      }),
+    );
+    // Dropout shows each module another x, and for few rows a product costs less than laying factors side by side.
+    if (dropout !== undefined || factors.length < 2 || x.shape[0] < fewRows) return new Map();
+    const together = matmul(x, concat(factors, 1)); // (N, Σ r)
+    let end = 0;
+    return new Map(
+      factors.map((A) => {
+        const start = end;
+        end += A.shape[1];
+        return [A, slice(together, 1, start, end)];
+      }),
+    );
+  };
+  const adapted = (module: string, read: Tensor, plain: Tensor, reduced: ReadonlyMap<Tensor, Tensor> = new Map()): Tensor => {
     let output = plain;
     for (const { adapter, tensors, weight } of active) {
       const target = adapter.targets.get(module);
@@ -71,13 +98,21 @@ export const adaptedModules = ({ model, find, active, trainable = [], dropout }:
         weight,
         base: frozen,
       };
-      output = adapter.variant.forward(layer, { input: read, seen, output, product });
+      const reduce = (A: Tensor, s: number): Tensor => {
+        const found = reduced.get(A);
+        return found === undefined ? target.kind.reduce(seen, A, s) : scale(found, s);
+      };
+      output = adapter.variant.forward(layer, { input: read, seen, output, product, reduce });
     }
     return output;
   };
   return {
     ...base,
     linear: (module, x) => adapted(module, x, base.linear(module, x)),
+    linears: (names, x) => {
+      const reduced = reducedTogether(names, x);
+      return base.linears(names, x).map((plain, index) => adapted(names[index], x, plain, reduced));
+    },
     embedding: (module, ids) => adapted(module, ids, base.embedding(module, ids)),
     plainWeight: (module) => (active.some(({ adapter }) => adapter.targets.has(module)) ? undefined : base.plainWeight(module)),
   };

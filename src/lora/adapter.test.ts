@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { tinyModel } from "../../test/tiny-model.ts";
-import { input, program } from "../graph/index.ts";
+import { broadcast, concat, input, program, reshape, type Tensor } from "../graph/index.ts";
 import { openBase, storedTensors, storedValues, type Base } from "../models/index.ts";
 import { viewOf } from "../nn/index.ts";
 import { referenceBackend } from "../runtime/index.ts";
@@ -162,6 +162,36 @@ describe("modules with adapters beside them", () => {
       run(program({ y: modulesFor("tied", adapter, weights).linear(`${layer}.self_attn.q_proj`, x) }), adapter);
     const [base, one, mixed] = [await output([]), await output([1]), await output([0.5, -2])];
     mixed.forEach((value, index) => expect(value).toBeCloseTo(base[index] - 1.5 * (one[index] - base[index]), 4));
+  });
+
+  it.each([
+    [3, 6],
+    [80, 5],
+  ])("make the first products of %s rows together where that pays: %s products for two modules", async (rows, products) => {
+    const adapter = plan("tied", { target_modules: ["q_proj", "v_proj"], rank_pattern: { v_proj: 3 } });
+    const names = ["q_proj", "v_proj"].map((name) => `${layer}.self_attn.${name}`);
+    const modules = modulesFor("tied", adapter, [0.5]);
+    const many = reshape(broadcast(input("x", [1, 16]), [rows, 16]), [rows, 16]);
+    const flat = (outputs: Tensor[]): Tensor => concat(outputs, 1);
+    const graph = program({ y: flat(modules.linears(names, many)) });
+    expect(graph.order.filter(({ op }) => op.name === "matmul")).toHaveLength(products);
+    const generator = random(3);
+    const feeds = Object.fromEntries(
+      [...graph.inputs].map(([name, { shape }]) => [
+        name,
+        f32(
+          Float32Array.from({ length: sizeOf(shape) }, () => generator.normal()),
+          shape,
+        ),
+      ]),
+    );
+    const values = async (outputs: Tensor[]): Promise<Float32Array> => {
+      const { y } = await (await referenceBackend().compile(program({ y: flat(outputs) }))).run(feeds);
+      return (y as HostTensor).data as Float32Array;
+    };
+    const together = await values(modules.linears(names, many));
+    const apart = await values(names.map((name) => modules.linear(name, many)));
+    together.forEach((value, index) => expect(value).toBeCloseTo(apart[index], 4));
   });
 
   it("drop out what the adapter reads, never what the base reads", () => {

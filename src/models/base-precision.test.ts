@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { logitsAfter } from "../../test/model-logits.ts";
-import { tinyModel } from "../../test/tiny-model.ts";
+import { randomAdapter, tinyModel } from "../../test/tiny-model.ts";
 import { ortBackend } from "../runtime/index.ts";
 import { openBase } from "./base.ts";
 
@@ -58,5 +58,25 @@ describe("a base in 8 bits", () => {
     const { weights } = await openBase(folder, { precision: "int8" });
     expect(statSync(prepared()).size).toBe(first.size);
     expect(weights.get("model.layers.0.self_attn.q_proj.int8")).toMatchObject({ dtype: "i8", shape: [16, 16], path: prepared() });
+  });
+});
+
+describe("adapters on a base in 8 bits", () => {
+  const ids = [1, 403, 407, 261, 378];
+
+  it.each<[string, Parameters<typeof randomAdapter>[1]]>([
+    ["every linear module", {}],
+    ["a head that is trained whole", { target_modules: ["q_proj"], modules_to_save: ["lm_head"] }],
+  ])("act beside it and folded in nearly alike: %s", async (_, config) => {
+    const folder = await made({}, 3);
+    const base = await openBase(folder, { precision: "int8" });
+    const adapters = [{ ...(await randomAdapter(base, config)), weight: 1 }];
+    const exact = await logitsAfter(backend, await openBase(folder), ids, adapters);
+    const plain = await logitsAfter(backend, base, ids);
+    for (const way of ["beside", "folded"] as const) {
+      const logits = await logitsAfter(backend, base, ids, adapters, way);
+      expect(cosine(logits, exact), way).toBeGreaterThan(0.998);
+      expect(cosine(logits, exact), way).toBeGreaterThan(cosine(plain, exact));
+    }
   });
 });

@@ -4,7 +4,7 @@ import { weight, type Tensor, type WeightLocation } from "../graph/index.ts";
 import { modulesOf, precisions, type Modules, type PrecisionName } from "../nn/index.ts";
 import { LowrankError, type HostTensor } from "../util/index.ts";
 import { modelOf } from "./family.ts";
-import type { Model } from "./model.ts";
+import type { LinearSpec, Model } from "./model.ts";
 import { namedTensors } from "./named-tensors.ts";
 import { untied } from "./untied.ts";
 
@@ -46,22 +46,27 @@ const account = (model: Model, stored: ReadonlyMap<string, WeightLocation>, wher
       throw new LowrankError("unsupported", `The tensor "${name}" has no place in a ${model.type} of this configuration.`, { where });
 };
 
+/** The parts that take the place of a linear module's weight, which is given as the checkpoint holds it. */
+export const roundedLinear = (
+  form: PrecisionName,
+  { inFeatures, outFeatures, turned = false }: LinearSpec,
+  W: Float32Array,
+): Readonly<Record<string, HostTensor>> =>
+  precisions[form].round(turned ? turnedMatrix(W, inFeatures, outFeatures) : W, outFeatures, inFeatures);
+
 /** The parts that take the place of each linear module's weight, named `<module>.<part>`. */
 const roundedParts = ({ linears, aliases }: Model, weights: ReadonlyMap<string, WeightLocation>, form: PrecisionName): RoundedTensor[] => {
-  const { shapes, round } = precisions[form];
-  return linears.flatMap(({ module, inFeatures, outFeatures, turned = false }) => {
+  return linears.flatMap((linear) => {
+    const { module, inFeatures, outFeatures } = linear;
     const name = `${module}.weight`;
     // The parts of a module are written one after another, so that its weight is read and rounded once.
     let made: Promise<Readonly<Record<string, HostTensor>>> | undefined;
-    const parts = Object.entries(shapes(outFeatures, inFeatures));
+    const parts = Object.entries(precisions[form].shapes(outFeatures, inFeatures));
     return parts.map(([part, type], index) => ({
       name: `${module}.${part}`,
       ...type,
       make: async () => {
-        made ??= readTensorF32(weights.get(aliases[name] ?? name)!).then(({ data }) => {
-          const W = data as Float32Array;
-          return round(turned ? turnedMatrix(W, inFeatures, outFeatures) : W, outFeatures, inFeatures);
-        });
+        made ??= readTensorF32(weights.get(aliases[name] ?? name)!).then(({ data }) => roundedLinear(form, linear, data as Float32Array));
         const tensor = (await made)[part];
         if (index === parts.length - 1) made = undefined;
         return tensor;

@@ -142,7 +142,11 @@ const parametersOf = (decoder: Decoder): ParameterSpec[] => {
 
 // Queries, keys and values of a layer before their norms: (N, heads·headSize) each.
 const projections = ({ fused, heads, keyValueHeads, headSize }: Decoder, modules: Modules, module: string, x: Tensor): Tensor[] => {
-  if (!fused) return ["q_proj", "k_proj", "v_proj"].map((name) => modules.linear(`${module}.${name}`, x));
+  if (!fused)
+    return modules.linears(
+      ["q_proj", "k_proj", "v_proj"].map((name) => `${module}.${name}`),
+      x,
+    );
   const all = modules.linear(`${module}.qkv_proj`, x);
   const keys = heads * headSize;
   const values = keys + keyValueHeads * headSize;

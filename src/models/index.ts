@@ -1,5 +1,14 @@
 /** @file Floor 4: model families and pretrained bases. */
-export { frozenModules, modelModules, openBase, storedTensors, storedValues, type Base } from "./base.ts";
+export {
+  frozenModules,
+  modelModules,
+  openBase,
+  roundedLinear,
+  storedTensors,
+  storedValues,
+  type Base,
+  type OpenBaseOptions,
+} from "./base.ts";
 export { modelOf } from "./family.ts";
 export { interleavedRows, type GgufDescription, type GgufLayout, type GgufPlace } from "./gguf.ts";
 export { withLabels } from "./heads/labels.ts";

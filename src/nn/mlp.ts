@@ -10,8 +10,8 @@ const gated = (modules: Modules, module: string, gate: Tensor, up: Tensor, activ
 
 /** down(activation(gate(x)) ∘ up(x)) [Shazeer 2020]; x (N, D) → (N, D). */
 export const gatedMlp = (modules: Modules, module: string, x: Tensor, activation: Activation): Tensor => {
-  const gate = modules.linear(`${module}.gate_proj`, x); // (N, F)
-  return gated(modules, module, gate, modules.linear(`${module}.up_proj`, x), activation);
+  const [gate, up] = modules.linears([`${module}.gate_proj`, `${module}.up_proj`], x); // (N, F)
+  return gated(modules, module, gate, up, activation);
 };
 
 /** The same where one projection, `gate_up_proj`, makes both. */

@@ -11,6 +11,8 @@ export interface Modules {
   linear(module: string, x: Tensor): Tensor;
   /** Rows that lie module by module between the bounds (G + 1) int64, each group through the linear module of its own: (M, in) → (M, out). */
   grouped(modules: readonly string[], x: Tensor, bounds: Tensor): Tensor;
+  /** Several linear modules that read the same x, which may share what they do with it. */
+  linears(modules: readonly string[], x: Tensor): Tensor[];
   /** Rows of an embedding: ids (…) → (count of ids, D). */
   embedding(module: string, ids: Tensor): Tensor;
   /** The weight (out, in) of a linear module that is frozen, not adapted and without bias; undefined for any other. */
@@ -40,14 +42,14 @@ export const modulesOf = ({ find, aliases = {}, turned = new Set(), trainable = 
     return found;
   };
   const wanted = new Set(trainable);
-  return {
+  const modules: Modules = {
     has: (name) => resolve(name) !== undefined,
     tensor,
     linear: (module, x) => {
       const bias = resolve(`${module}.bias`); // (out)
       const form = forms.find(([name]) => find(`${module}.${name}`) !== undefined)?.[1];
       if (form === undefined) return matmul(x, tensor(`${module}.weight`), { transposeB: !turned.has(module) }, bias); // (N, out)
-      const product = form.product(x, (part) => tensor(`${module}.${part}`)); // (N, out)
+      const product = form.product(x, (part) => find(`${module}.${part}`)); // (N, out)
       return bias === undefined ? product : add(product, bias);
     },
     grouped: (group, x, bounds) =>
@@ -57,6 +59,7 @@ export const modulesOf = ({ find, aliases = {}, turned = new Set(), trainable = 
         group.map((module) => tensor(`${module}.weight`)),
         { transposeB: true },
       ), // (M, out)
+    linears: (names, x) => names.map((name) => modules.linear(name, x)),
     embedding: (module, ids) => {
       const table = tensor(`${module}.weight`); // (V, D)
       return reshape(gather(table, ids), [-1, table.shape[1]]); // (N, D)
@@ -67,4 +70,5 @@ export const modulesOf = ({ find, aliases = {}, turned = new Set(), trainable = 
     },
     trainable: wanted,
   };
+  return modules;
 };

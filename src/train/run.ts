@@ -165,11 +165,12 @@ const prefixed = (prefix: string, settings: object): Record<string, unknown> =>
 
 const subjectConfiguration = (subject: Subject): Record<string, unknown> => {
   if (subject.method === "pretrain") return prefixed("config", subject.model.config);
-  const { digest: base } = subject.base;
-  if (subject.method === "full") return { base };
+  const { digest, precision } = subject.base;
+  const base = { base: digest, ...(precision && { precision }) };
+  if (subject.method === "full") return base;
   // The base may have moved: its digest says whether it is the same.
   const { base_model_name_or_path: _path, ...config } = subject.stored.adapter.config;
-  return { base, ...prefixed("adapter", config) };
+  return { ...base, ...prefixed("adapter", config) };
 };
 
 /** What decides the run's bytes: a resumed run must have the same. */

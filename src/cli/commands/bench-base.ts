@@ -5,12 +5,12 @@ import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { formatBytes } from "../ui/format.ts";
 import { formatTable } from "../ui/table.ts";
-import { localFolder } from "./open-model.ts";
+import { localFolder, precisionOf, type BasePrecision } from "./open-model.ts";
 
 export interface BenchBaseFlags {
   readonly model?: string | undefined;
   readonly shape?: BenchShape | undefined;
-  readonly basePrecision: string;
+  readonly basePrecision?: BasePrecision | undefined;
   readonly seed: number;
 }
 
@@ -19,18 +19,15 @@ export const benchBase = async (
   { model, shape, basePrecision, seed }: BenchBaseFlags,
   context: CommandContext,
 ): Promise<{ readonly name: string; readonly base: Base }> => {
-  if (basePrecision !== "fp32")
-    throw new LowrankError("unsupported", `The base precision ${basePrecision} is not offered yet.`, {
-      fix: "Leave --base-precision at fp32.",
-    });
+  const form = precisionOf(basePrecision);
   if (shape !== undefined && model !== undefined)
     throw new LowrankError("invalid-argument", "--model and --shape exclude each other.", { fix: "Name one of them." });
-  if (shape !== undefined) return { name: shape, base: await openBase(await randomCheckpoint(shape, benchShapes[shape], seed)) };
+  if (shape !== undefined) return { name: shape, base: await openBase(await randomCheckpoint(shape, benchShapes[shape], seed), form) };
   if (model === undefined)
     throw new LowrankError("invalid-argument", "There is no model to measure.", {
       fix: `Name one with --model, or one of the shapes ${Object.keys(benchShapes).join(", ")} with --shape.`,
     });
-  return { name: model, base: await openBase(await localFolder(model, context)) };
+  return { name: model, base: await openBase(await localFolder(model, context), form) };
 };
 
 /** A table of figures by name, and under them what they were measured on. */

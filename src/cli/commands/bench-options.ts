@@ -16,11 +16,7 @@ export const benchOptions = {
     .optional()
     .describe("a model's shape, with random weights that are written to the cache once")
     .meta(model),
-  basePrecision: z
-    .enum(["fp32", "int8", "int4"])
-    .default("fp32")
-    .describe("precision of the frozen weights; only fp32 is offered yet")
-    .meta(model),
+  basePrecision: machineOptions.basePrecision,
   rank: z.int().min(1).default(16).describe("rank of the adapter, which is on every linear module").meta({ group: "Adapter" }),
   seed: z.int().default(0).describe("decides random weights and tokens"),
   device: machineOptions.device,

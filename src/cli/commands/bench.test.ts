@@ -101,8 +101,8 @@ describe("refuses", () => {
     ["a model and a shape", ["train", "--model", "x", "--shape", "smollm2-135m"], "--model and --shape exclude each other."],
     [
       "a precision that is not offered",
-      ["train", "--shape", "smollm2-135m", "--base-precision", "int8"],
-      "The base precision int8 is not offered",
+      ["train", "--shape", "smollm2-135m", "--base-precision", "int9"],
+      'not "int9" (did you mean int8?)',
     ],
     ["an unknown shape", ["generate", "--shape", "smollm2-130m"], 'not "smollm2-130m" (did you mean smollm2-135m?)'],
     ["several texts", ["generate", "--shape", "smollm2-135m", "--batch-size", "2"], "Generating 2 texts at once is not offered yet."],

@@ -45,7 +45,7 @@ export const maxTokensOption = (count: number) => z.int().min(1).default(count).
 export const temperatureOption = (temperature: number) =>
   z.number().min(0).default(temperature).describe("how freely tokens are drawn; 0: always the likeliest").meta(text);
 
-export const placeOptions = { device: machineOptions.device, threads: machineOptions.threads };
+export const placeOptions = machineOptions;
 
 interface TextSettings extends Required<Omit<GenerateOptions, "signal">> {}
 

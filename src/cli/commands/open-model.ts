@@ -4,6 +4,8 @@ import { resolveModel } from "../../formats/index.ts";
 import { loadModel, type LanguageModel } from "../../language-model.ts";
 import type { ResolveAdapterOptions } from "../../library/index.ts";
 import { loadAdapter, type WeightedAdapter } from "../../lora/index.ts";
+import type { OpenBaseOptions } from "../../models/index.ts";
+import type { PrecisionName } from "../../nn/index.ts";
 import type { OrtOptions } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
@@ -42,11 +44,23 @@ export interface Place {
   readonly threads?: number | undefined;
 }
 
+/** What `--base-precision` takes. */
+export type BasePrecision = PrecisionName | "fp32";
+
+/** The same as the library takes it: absent for float32. */
+export const precisionOf = (basePrecision: BasePrecision = "fp32"): OpenBaseOptions =>
+  basePrecision === "fp32" ? {} : { precision: basePrecision };
+
+interface ModelFlags extends Place {
+  readonly model?: string | undefined;
+  readonly basePrecision?: BasePrecision | undefined;
+}
+
 export const ortOptions = ({ device, threads }: Place): OrtOptions => ({ device, ...(threads !== undefined && { threads }) });
 
 /** Opens the model that a command's flags name. */
-export const openModel = async (flags: Place & { readonly model?: string | undefined }, context: CommandContext): Promise<LanguageModel> =>
-  loadModel(await modelFolder(flags.model, context), ortOptions(flags));
+export const openModel = async (flags: ModelFlags, context: CommandContext): Promise<LanguageModel> =>
+  loadModel(await modelFolder(flags.model, context), { ...ortOptions(flags), ...precisionOf(flags.basePrecision) });
 
 /** The folder of an adapter: the one that is named, or that of this name in the library or on the hub. */
 export const adapterFolder = async (reference: string, options: ResolveAdapterOptions, context: CommandContext): Promise<string> => {

@@ -25,8 +25,7 @@ describe("int8Matmul", () => {
   const weight = {
     weights: constant(forward.integers),
     scales: constant(forward.scales),
-    back: constant(back.integers),
-    backScales: constant(back.scales),
+    back: { weights: constant(back.integers), scales: constant(back.scales) },
   };
   const [x, dy] = [input("x", [M, K]), input("dy", [M, N])];
   const feeds = { x: normal([M, K]), dy: normal([M, N]) };
@@ -43,6 +42,11 @@ describe("int8Matmul", () => {
     expect(relative(ours["y"], exact["y"])).toBeLessThan(0.01);
     expect(relative(ours["dx"], exact["dx"])).toBeLessThan(0.01);
     expect(relative(ours["y"], exact["y"])).toBeGreaterThan(1e-4);
+  });
+
+  it("has no gradient without a weight for the way back", () => {
+    const y = int8Matmul(x, { weights: weight.weights, scales: weight.scales });
+    expect(() => pullback(y, dy, [x])).toThrow("a weight without its form for the way back has no gradient");
   });
 
   it("gives its weights no gradient", () => {

@@ -2,8 +2,6 @@
 import { LowrankError, type HostTensor } from "../../util/index.ts";
 import { needFloat32, node, typeText, type Lowering, type Op, type Tensor, type TensorType } from "../op.ts";
 
-const names = (types: readonly TensorType[]): string => types.map(typeText).join(", ");
-
 /** Largest size in each row of x (M, K): (M, 1), never 0. */
 const rowSizes = (lowering: Lowering, x: string): string => {
   const axis = lowering.constant({ dtype: "i64", shape: [1], data: BigInt64Array.of(1n) });
@@ -46,24 +44,27 @@ const int8Reference = ([x, weights, scales]: readonly HostTensor[], N: number): 
 const int8MatmulOp: Op = {
   name: "int8-matmul",
   operands: 3,
-  infer: ([x, weights, scales, back, backScales]) => {
-    needFloat32("int8-matmul", x, scales, backScales);
+  infer: (inputs) => {
+    const [x, weights, scales, back, backScales] = inputs;
     const [K, N] = weights.shape;
+    const isMatrix = ({ dtype, shape }: TensorType, rows: number, columns: number): boolean =>
+      dtype === "i8" && shape.join() === `${rows},${columns}`;
     const fits =
       x.shape.length === 2 &&
-      [weights, back].every(({ dtype, shape }) => dtype === "i8" && shape.length === 2) &&
       x.shape[1] === K &&
+      isMatrix(weights, K, N) &&
       scales.shape.join() === `${N}` &&
-      back.shape.join() === `${N},${K}` &&
-      backScales.shape.join() === `${K}`;
-    if (!fits)
-      throw new LowrankError("shape-mismatch", `int8-matmul: ${names([x, weights, scales, back, backScales])} do not fit each other.`);
+      (back === undefined || (isMatrix(back, N, K) && backScales.shape.join() === `${K}`));
+    if (!fits) throw new LowrankError("shape-mismatch", `int8-matmul: ${inputs.map(typeText).join(", ")} do not fit each other.`);
+    needFloat32("int8-matmul", x, scales, ...(back === undefined ? [] : [backScales]));
     return { dtype: "f32", shape: [x.shape[0], N] };
   },
   // Rounding counts as the identity [Bengio et al. 2013: the straight-through estimator]; dx = dy·Wᵀ has the other rounding of W.
-  grad: ({ inputs: [, weights, scales, back, backScales] }, dy) => [
-    int8Matmul(dy, { weights: back, scales: backScales, back: weights, backScales: scales }),
-  ],
+  grad: ({ inputs: [, weights, scales, back, backScales] }, dy) => {
+    if (back === undefined)
+      throw new LowrankError("graph-invalid", "int8-matmul: a weight without its form for the way back has no gradient.");
+    return [int8Matmul(dy, { weights: back, scales: backScales, back: { weights, scales } })];
+  },
   onnx: (lowering, [x, weights, scales]) => {
     if (lowering.device !== "cpu")
       return lowering.emit("MatMul", [x, lowering.emit("DequantizeLinear", [weights, scales], { axis: { int: 1 } })]);
@@ -77,21 +78,23 @@ const int8MatmulOp: Op = {
   reference: (inputs, { shape }) => int8Reference(inputs, shape[1]),
 };
 
-/** A weight in 8 bits, rounded once for the product and once for its gradient, each with a scale for every output of its own. */
-export interface Int8Weight {
-  /** (K, N) int8 and (N). */
+interface Int8Matrix {
+  /** (K, N) int8. */
   readonly weights: Tensor;
+  /** One for each of the N outputs. */
   readonly scales: Tensor;
-  /** (N, K) int8 and (K). */
-  readonly back: Tensor;
-  readonly backScales: Tensor;
+}
+
+/** A weight in 8 bits, and for its gradient the turned one (N, K), rounded on its own with a scale for each of the K. */
+export interface Int8Weight extends Int8Matrix {
+  readonly back?: Int8Matrix;
 }
 
 /**
  * x·W for x (M, K) and a weight in 8 bits: each row of x is divided by its largest size and rounded to 8 bits, the product is exact in integers.
- * @example int8Matmul(x, { weights, scales, back, backScales }) // (M, N)
+ * @example int8Matmul(x, { weights, scales }) // (M, N)
  */
-export const int8Matmul = (x: Tensor, { weights, scales, back, backScales }: Int8Weight): Tensor =>
-  node(int8MatmulOp, [x, weights, scales, back, backScales], undefined);
+export const int8Matmul = (x: Tensor, { weights, scales, back }: Int8Weight): Tensor =>
+  node(int8MatmulOp, back === undefined ? [x, weights, scales] : [x, weights, scales, back.weights, back.scales], undefined);
 
 export const quantisedOps = { "int8-matmul": int8MatmulOp };

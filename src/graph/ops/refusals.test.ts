@@ -77,7 +77,7 @@ const location = { path: "/base.safetensors", offset: 8, bytes: 20, dtype: "f32"
 /** A weight (K, N) in 8 bits. */
 const eight = (K: number, N: number): Int8Weight => {
   const int8 = (...shape: number[]): Tensor => input("w", shape, "i8");
-  return { weights: int8(K, N), scales: float(N), back: int8(N, K), backScales: float(K) };
+  return { weights: int8(K, N), scales: float(N), back: { weights: int8(N, K), scales: float(K) } };
 };
 
 const refusals = {
@@ -165,7 +165,7 @@ const refusals = {
   "int8-matmul": [
     ["inner sizes", () => int8Matmul(float(2, 3), eight(4, 5)), "f32 [2, 3]", "i8 [4, 5]"],
     ["the scales' size", () => int8Matmul(float(2, 4), { ...eight(4, 5), scales: float(4) }), "f32 [4]"],
-    ["the turned weight's shape", () => int8Matmul(float(2, 4), { ...eight(4, 5), back: eight(4, 5).weights }), "i8 [4, 5], f32 [4]"],
+    ["the turned weight's shape", () => int8Matmul(float(2, 4), { ...eight(4, 5), back: eight(4, 5) }), "i8 [4, 5], f32 [5]"],
     ["the weight's dtype", () => int8Matmul(float(2, 4), { ...eight(4, 5), weights: float(4, 5) }), "f32 [4, 5]"],
     ["a batch", () => int8Matmul(float(1, 2, 4), eight(4, 5)), "f32 [1, 2, 4]"],
   ],

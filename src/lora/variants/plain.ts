@@ -1,5 +1,5 @@
 /** @file Plain LoRA (and rsLoRA, which differs in the scaling alone) as an adapter kind. */
-import { add, type Tensor } from "../../graph/index.ts";
+import { add } from "../../graph/index.ts";
 import { embedding } from "../kinds/embedding.ts";
 import { linear } from "../kinds/linear.ts";
 import { LoRALayer } from "../lora.ts";
@@ -28,10 +28,6 @@ export const layerOf = ({ target: { kind, scaling }, tensors, weight }: AdaptedL
 const shiftsOf = ({ target, config, tensors, weight }: AdaptedLayer): LoRALayer[] =>
   isShifted(target, config) ? [new LoRALayer(tensors(shift.A), tensors(shift.B), -target.scaling * weight)] : [];
 
-/** The layer's output and what an update makes of x. */
-const adapt = ({ target }: AdaptedLayer, update: LoRALayer, x: Tensor, output: Tensor): Tensor =>
-  update.expand(target.kind.reduce(x, update.A, update.scaling), output);
-
 /** True where some value is not zero. */
 export const isFilled = (values: Float32Array): boolean => values.some((value) => value !== 0);
 
@@ -49,9 +45,12 @@ export const plain: Variant = {
     values(shift.B).set(values(target.kind.B.name));
   },
   acts: ({ kind }, values) => isFilled(values(kind.A.name)) && isFilled(values(kind.B.name)),
-  // The shift is part of the base, which dropout does not touch.
-  forward: (layer, { input, seen, output }) =>
-    shiftsOf(layer).reduce((y, update) => adapt(layer, update, input, y), adapt(layer, layerOf(layer), seen, output)),
+  forward: (layer, { input, output, reduce }) => {
+    const update = layerOf(layer);
+    const adapted = update.expand(reduce(update.A, update.scaling), output); // (N, out)
+    // The shift is part of the base, which dropout does not touch.
+    return shiftsOf(layer).reduce((y, shifted) => shifted.expand(layer.target.kind.reduce(input, shifted.A, shifted.scaling), y), adapted);
+  },
   change: (layer) => ({ update: shiftsOf(layer).reduce((sum, update) => add(sum, update.delta()), layerOf(layer).delta()) }),
   saved: withoutShift,
 };

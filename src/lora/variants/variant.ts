@@ -48,6 +48,8 @@ export interface LayerPass {
   readonly seen: Tensor;
   /** What the layer gives so far, alone or with other adapters: (N, out). */
   readonly output: Tensor;
+  /** s·A of what the adapter sees: (N, r). Modules that read the same share one product. */
+  reduce(A: Tensor, s: number): Tensor;
   /** What the frozen layer makes of `seen`, without its bias: x·W (N, out). */
   product(): Tensor;
 }

@@ -33,6 +33,13 @@ export const int8: Precision = {
     const back = roundRows((output, input) => W[input * inFeatures + output], inFeatures, outFeatures);
     return { int8: forward.weights, "int8.scales": forward.scales, "int8.back": back.weights, "int8.back.scales": back.scales };
   },
-  product: (x, part) =>
-    int8Matmul(x, { weights: part("int8"), scales: part("int8.scales"), back: part("int8.back"), backScales: part("int8.back.scales") }),
+  back: ["int8.back", "int8.back.scales"],
+  product: (x, part) => {
+    const [weights, scales, back, backScales] = ["int8", "int8.scales", "int8.back", "int8.back.scales"].map(part);
+    return int8Matmul(x, {
+      weights: weights!,
+      scales: scales!,
+      ...(back && backScales && { back: { weights: back, scales: backScales } }),
+    });
+  },
 };

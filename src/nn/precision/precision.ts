@@ -9,11 +9,29 @@ export interface Precision {
   round(W: Float32Array, outFeatures: number, inFeatures: number): Readonly<Record<string, HostTensor>>;
   /** Types and shapes of those parts. */
   shapes(outFeatures: number, inFeatures: number): Readonly<Record<string, Pick<HostTensor, "dtype" | "shape">>>;
-  /** x·Wᵀ: (N, in) → (N, out). */
-  product(x: Tensor, part: (name: string) => Tensor): Tensor;
+  /** Which of the parts serve the gradient alone. */
+  readonly back: readonly string[];
+  /** x·Wᵀ: (N, in) → (N, out); without the parts for the way back it has no gradient. */
+  product(x: Tensor, part: (name: string) => Tensor | undefined): Tensor;
 }
 
 /** The forms by the name that `--base-precision` takes; without one, weights stay float32. */
 export const precisions = { int8 } satisfies Record<string, Precision>;
 
 export type PrecisionName = keyof typeof precisions;
+
+const partNames = Object.values(precisions).flatMap(({ shapes }) => Object.keys(shapes(1, 1)));
+
+/** Finds tensors as `find` does, without the parts of modules whose weight is not the stored one. */
+export const withoutParts =
+  <T>(find: (name: string) => T | undefined, isReplaced: (weight: string) => boolean): ((name: string) => T | undefined) =>
+  (name) => {
+    const module = roundedModule(name);
+    return module !== undefined && isReplaced(`${module}.weight`) ? undefined : find(name);
+  };
+
+/** The module that a tensor of this name belongs to as a part with fewer bits; undefined for any other tensor. */
+export const roundedModule = (name: string): string | undefined => {
+  const part = partNames.find((each) => name.endsWith(`.${each}`));
+  return part === undefined ? undefined : name.slice(0, -part.length - 1);
+};
