@@ -1,5 +1,5 @@
 /** @file A pretrained model in hand: attach adapters, train them, generate with them, merge them. The library's front door; it knows nothing about flags or terminals. */
-import { loadDataset, type Dataset, type DatasetOptions } from "./data/index.ts";
+import { loadExamples, type Dataset } from "./data/index.ts";
 import { loadTokenizer, resolveModel, type Tokenizer } from "./formats/index.ts";
 import {
   adaptedInference,
@@ -25,7 +25,7 @@ import {
 } from "./lora/index.ts";
 import { openBase, type Base, type OpenBaseOptions } from "./models/index.ts";
 import { ortBackend, type Backend, type OrtOptions } from "./runtime/index.ts";
-import { checkOutput, nextToken, run, type RunSettings, type TrainEvent } from "./train/index.ts";
+import { checkOutput, lossFor, lossNamed, nextToken, run, type Loss, type RunSettings, type TrainEvent } from "./train/index.ts";
 
 export type { Generator } from "./generate/index.ts";
 
@@ -50,10 +50,12 @@ export const defaultSettings: RunSettings = {
 };
 
 export interface TrainOptions extends Partial<RunSettings> {
-  /** File or folder with training data, or a data set that is loaded already. */
-  readonly data: string | Dataset;
+  /** File or folder with training data, or a data set that is loaded already, with examples of the kind that the loss learns from. */
+  readonly data: string | Dataset<unknown>;
   /** Held-out data, likewise. */
-  readonly evalData?: string | Dataset;
+  readonly evalData?: string | Dataset<unknown>;
+  /** What is minimised, such as `dpo({ beta: 0.1 })`; default what a data file calls for, and next-token prediction for a data set. */
+  readonly loss?: Loss;
   /** Folder for the result, the checkpoints and the log. */
   readonly output: string;
   /** The adapter to train, as `attach` gives it; without one every parameter is trained. */
@@ -117,11 +119,8 @@ export const loadModel = async (
   const directory = await resolveModel(reference);
   const [base, tokenizer] = [await openBase(directory, precision === undefined ? {} : { precision }), await loadTokenizer(directory)];
   const backend = ortBackend(options);
-  const dataset = (data: string | Dataset, maxLength: number): Promise<Dataset> | Dataset => {
-    if (typeof data !== "string") return data;
-    const settings: DatasetOptions = { path: data, tokenizer, maxLength };
-    return loadDataset(settings);
-  };
+  const dataset = async (data: string | Dataset<unknown>, { kind }: Loss, maxLength: number): Promise<Dataset<unknown>> =>
+    typeof data === "string" ? loadExamples(kind, { path: data, tokenizer, maxLength }) : data;
 
   const model: LanguageModel = {
     base,
@@ -131,17 +130,18 @@ export const loadModel = async (
       startAdapter(planAdapter(base.model, loraConfig({ base_model_name_or_path: reference, ...config })), base, seed),
     loadAdapter: (folder, { allowOtherBase = false } = {}) => loadAdapter(folder, base.model, { baseDigest: base.digest, allowOtherBase }),
     saveAdapter: (folder, adapter) => saveAdapter(folder, base.model, adapter, base.digest),
-    train: async function* ({ data, evalData, output, adapter, resume = false, signal, ...given }) {
+    train: async function* ({ data, evalData, loss: chosen, output, adapter, resume = false, signal, ...given }) {
       const sequenceLength = Math.min(defaultSettings.sequenceLength, base.model.maxPositions);
       const settings = { ...defaultSettings, sequenceLength, ...given };
+      const loss = chosen ?? (typeof data === "string" ? lossNamed(await lossFor(data)) : nextToken);
       await checkOutput(output, resume);
       yield* run({
         backend,
         subject: adapter === undefined ? { method: "full", base } : { method: "lora", base, stored: adapter },
         settings,
-        loss: nextToken,
-        data: await dataset(data, settings.sequenceLength),
-        ...(evalData !== undefined && { heldOut: await dataset(evalData, settings.sequenceLength) }),
+        loss,
+        data: await dataset(data, loss, settings.sequenceLength),
+        ...(evalData !== undefined && { heldOut: await dataset(evalData, loss, settings.sequenceLength) }),
         output,
         resume,
         ...(signal && { signal }),

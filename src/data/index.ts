@@ -14,7 +14,7 @@ export { pairKind, type Pair, type PairBatch } from "./kinds/pairs.ts";
 export { rowFormats, rowKind } from "./kinds/rows.ts";
 export { sourceTargetKind, type SourceTarget, type SourceTargetBatch } from "./kinds/source-target.ts";
 export { previewExample, visible, type PreviewToken } from "./preview.ts";
-export { type DatasetReport, type EndToken } from "./report.ts";
+export { figuresOf, type DatasetReport, type EndToken } from "./report.ts";
 export { type Row } from "./row.ts";
 export { readRows } from "./source.ts";
 export { loadTextStream, type TextStream, type TextStreamOptions } from "./text-stream.ts";

@@ -6,13 +6,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { countingBackend, type CountingBackend } from "../../test/counting-backend.ts";
 import { hasShared, sharedPath } from "../../test/shared.ts";
 import { randomAdapter, tinyModel } from "../../test/tiny-model.ts";
-import { materialise, planEpoch, type Example } from "../data/index.ts";
+import { materialise, planEpoch, type Batch, type Example } from "../data/index.ts";
 import { loadTokenizer } from "../formats/index.ts";
 import { adaptedInference, baseInference, createDecoder, mergedInference, type Programs } from "../generate/index.ts";
 import { logProbability } from "../generate/sampling.ts";
 import { openBase, type Base } from "../models/index.ts";
 import { ortBackend } from "../runtime/index.ts";
-import type { LabelledRows } from "../train/index.ts";
+import { nextToken } from "../train/index.ts";
 import { random } from "../util/index.ts";
 import { evaluateLoss } from "./loss.ts";
 
@@ -30,7 +30,7 @@ const exampleOf = (ids: readonly number[], isLabel = (index: number): boolean =>
   where: "test",
 });
 
-const batchesOf = (examples: readonly Example[], batchSize: number, maxLength: number, pack = false): LabelledRows[] =>
+const batchesOf = (examples: readonly Example[], batchSize: number, maxLength: number, pack = false): Batch[] =>
   planEpoch({ examples, batchSize, maxLength, pack, order: "sequential", seed: 0, epoch: 0 }).map(materialise);
 
 describe("loss", () => {
@@ -59,10 +59,10 @@ describe("loss", () => {
       await decoder.dispose();
     }
     for (const executable of programs.values()) await (await executable).dispose();
-    const report = await evaluateLoss(backend, baseInference(base), batchesOf(examples, 2, length));
-    expect(report.tokens).toBe(tokens);
+    const report = await evaluateLoss(backend, { base, loss: nextToken, batches: batchesOf(examples, 2, length) });
+    expect(report.weight).toBe(tokens);
     expect(report.loss).toBeCloseTo(sum / tokens, 5);
-    expect(report.perplexity).toBeCloseTo(Math.exp(report.loss), 9);
+    expect(report.metrics["perplexity"]).toBeCloseTo(Math.exp(report.loss), 9);
     expect(backend.held()).toEqual({ residents: 0, programs: 0 });
   });
 
@@ -72,11 +72,11 @@ describe("loss", () => {
     ["all at once", 6, false],
     ["packed into rows", 2, true],
   ])("is the same for examples %s", async (_, batchSize, pack) => {
-    const expected = await evaluateLoss(backend, baseInference(base), batchesOf(examples, 2, length));
+    const expected = await evaluateLoss(backend, { base, loss: nextToken, batches: batchesOf(examples, 2, length) });
     const batches = batchesOf(examples, batchSize, length, pack);
     const done: number[] = [];
-    const report = await evaluateLoss(backend, baseInference(base), batches, (count) => done.push(count));
-    expect(report.tokens).toBe(expected.tokens);
+    const report = await evaluateLoss(backend, { base, loss: nextToken, batches, onBatch: (count) => done.push(count) });
+    expect(report.weight).toBe(expected.weight);
     expect(report.loss).toBeCloseTo(expected.loss, 5);
     expect(done).toEqual(batches.map((_, index) => index + 1));
   });
@@ -91,7 +91,7 @@ describe("loss", () => {
     ];
     const losses: number[] = [];
     for (const inference of [plain, beside, folded]) {
-      losses.push((await evaluateLoss(backend, inference, batches)).loss);
+      losses.push((await evaluateLoss(backend, { base, inference, loss: nextToken, batches })).loss);
       await inference.dispose();
     }
     expect(Math.abs(losses[1] - losses[0])).toBeGreaterThan(0.01);
@@ -99,12 +99,14 @@ describe("loss", () => {
   });
 
   it("needs a label", async () => {
-    const error = await evaluateLoss(backend, baseInference(base), batchesOf([exampleOf([1, 2, 3], () => false)], 1, length)).catch(
-      (thrown: unknown) => thrown,
-    );
+    const error = await evaluateLoss(backend, {
+      base,
+      loss: nextToken,
+      batches: batchesOf([exampleOf([1, 2, 3], () => false)], 1, length),
+    }).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
       code: "invalid-data",
-      message: expect.stringContaining("There is no token to measure the loss on.") as string,
+      message: expect.stringContaining("There is nothing to measure the loss on.") as string,
     });
     expect(backend.held().programs).toBe(0);
   });
@@ -119,8 +121,12 @@ describe.skipIf(!hasShared)("a pretrained model", () => {
     const longest = recorded["max_tokens_per_text"];
     const examples = texts.slice(0, recorded["texts"]).map((text) => exampleOf(tokenizer.encode(text.trim()).slice(0, longest)));
     expect(examples.every(({ ids }) => ids[0] === tokenizer.bosId)).toBe(true);
-    const report = await evaluateLoss(backend, baseInference(await openBase(directory)), batchesOf(examples, 8, longest));
-    expect(report.tokens).toBe(recorded["tokens"]);
+    const report = await evaluateLoss(backend, {
+      base: await openBase(directory),
+      loss: nextToken,
+      batches: batchesOf(examples, 8, longest),
+    });
+    expect(report.weight).toBe(recorded["tokens"]);
     expect(Math.abs(report.loss - recorded["mean_nll"])).toBeLessThan(5e-4);
   });
 });

@@ -1,45 +1,61 @@
-/** @file Mean loss and perplexity of a model, with or without adapters, over batches. It knows nothing about data formats. */
-import type { Inference } from "../generate/index.ts";
-import type { Graph } from "../graph/index.ts";
+/** @file Mean loss of a model, with or without adapters, over batches, and what else the loss reports. It knows no loss and nothing about data formats. */
+import { baseInference, type Inference } from "../generate/index.ts";
+import { frozenModules, type Base } from "../models/index.ts";
 import type { Backend, Executable } from "../runtime/index.ts";
-import { evaluationProgram, nextToken, shapeOf, stepFeeds, type LabelledRows } from "../train/index.ts";
+import {
+  addSums,
+  evaluationProgram,
+  meansOf,
+  metricSums,
+  type Loss,
+  type Metrics,
+  type MetricSums,
+  type TrainingBatch,
+} from "../train/index.ts";
 import { LowrankError, type HostTensor } from "../util/index.ts";
 
-export interface LossReport {
-  /** Mean of −log p over the labels, in nats. */
-  readonly loss: number;
-  readonly perplexity: number;
-  /** Labels that the loss is a mean of. */
-  readonly tokens: number;
+export interface LossOptions<Batch extends TrainingBatch> {
+  readonly base: Base;
+  /** The base made ready to run; default the base alone. */
+  readonly inference?: Inference;
+  readonly loss: Loss<unknown, Batch>;
+  readonly batches: Iterable<Batch>;
+  /** Is told how many batches are done. */
+  readonly onBatch?: (done: number) => void;
 }
 
-/** Measures the loss over batches; `onBatch` is told how many are done. Batches without a single label are `invalid-data`. */
-export const evaluateLoss = async (
-  backend: Backend,
-  { model, modules, feeds }: Inference,
-  batches: Iterable<LabelledRows>,
-  onBatch: (done: number) => void = () => {},
-): Promise<LossReport> => {
+export interface LossReport {
+  /** Mean over what the loss counts. */
+  readonly loss: number;
+  /** What it is a mean of: the number of labels, rows or pairs. */
+  readonly weight: number;
+  /** What else the loss reports, such as its perplexity. */
+  readonly metrics: Metrics;
+}
+
+/** Measures a loss over batches. Batches without anything that it counts are `invalid-data`. */
+export const evaluateLoss = async <Batch extends TrainingBatch>(backend: Backend, options: LossOptions<Batch>): Promise<LossReport> => {
+  const { base, inference = baseInference(base), loss, batches, onBatch } = options;
   const compiled = new Map<string, Executable>();
-  let sum = 0;
-  let tokens = 0;
-  let done = 0;
+  let metrics: MetricSums = {};
+  let [sum, weight, done] = [0, 0, 0];
   for (const batch of batches) {
-    const shape = shapeOf(batch);
+    const shape = loss.shapeOf(batch);
     const key = Object.values(shape).join("×");
-    // Next-token prediction asks for no reference.
-    const built = (): Graph => evaluationProgram(nextToken, { model, modules: modules(), reference: modules }, shape);
-    const executable = compiled.get(key) ?? (await backend.compile(built()));
+    const context = { model: inference.model, modules: inference.modules(), reference: () => frozenModules(base) };
+    const executable = compiled.get(key) ?? (await backend.compile(evaluationProgram(loss, context, shape)));
     compiled.set(key, executable);
-    const result = (await executable.run({ ...feeds, ...stepFeeds(batch, shape) })) as Record<string, HostTensor>;
+    const result = (await executable.run({ ...inference.feeds, ...loss.feeds(batch, shape) })) as Record<string, HostTensor>;
     sum += Number(result["loss"].data[0]);
-    tokens += Number(result["weight"].data[0]);
-    onBatch(++done);
+    weight += Number(result["weight"].data[0]);
+    metrics = addSums(metrics, metricSums(result));
+    onBatch?.(++done);
   }
   for (const executable of compiled.values()) await executable.dispose();
-  if (tokens === 0)
-    throw new LowrankError("invalid-data", "There is no token to measure the loss on.", {
+  if (weight === 0)
+    throw new LowrankError("invalid-data", "There is nothing to measure the loss on.", {
       fix: "Give data in which something is supervised.",
     });
-  return { loss: sum / tokens, perplexity: Math.exp(sum / tokens), tokens };
+  const means = meansOf(metrics);
+  return { loss: sum / weight, weight, metrics: loss.evaluationMetrics?.(sum / weight, means) ?? means };
 };

@@ -5,6 +5,8 @@ export interface RunPlan {
   /** Name or folder of the base model. */
   readonly model: string;
   readonly method: "lora" | "full" | "pretrain";
+  /** Name of the loss. */
+  readonly loss: string;
   /** Parameters that the run changes, and all there are. */
   readonly trainable: number;
   readonly total: number;

@@ -119,6 +119,7 @@ describe("a run", () => {
     expect(events[0]).toEqual({
       type: "run-start",
       plan: {
+        loss: "next-token",
         model: join(folder, "base"),
         method: "lora",
         trainable: 2 * 2 * (16 + 12 + 12 + 16 + 20 + 20 + 20),

@@ -132,13 +132,14 @@ const totalParameters = (model: Model, subject: Subject, { layout }: Trainable):
   return subject.method === "lora" ? base + layout.size : base;
 };
 
-const planOf = (options: Pick<RunOptions, "subject" | "settings" | "data">, trainable: Trainable, steps: number): RunPlan => {
-  const { subject, settings, data } = options;
+const planOf = <Example>(options: RunOptions<Example>, trainable: Trainable, steps: number): RunPlan => {
+  const { subject, settings, loss, data } = options;
   const model = modelOf(subject);
   const perEpoch = data.report.tokens;
   return {
     model: subject.method === "pretrain" ? subject.directory : subject.base.directory,
     method: subject.method,
+    loss: loss.name,
     trainable: trainable.layout.size,
     total: totalParameters(model, subject, trainable),
     steps,

@@ -85,7 +85,7 @@ const cases: Record<string, Case> = {
   "a loss over completions that do not exist": {
     file: "plain.jsonl",
     lines: [{ text: "Mia wants one apple." }],
-    flags: { loss: "completion" },
+    flags: { supervise: "completion" },
     says: /^The format text has no completion, so nothing would be supervised\. Take the loss over all tokens,/,
   },
   "a stream shorter than one block": {

@@ -1,35 +1,41 @@
 /** @file What `lowrank evaluate` does. */
-import { materialise, planEpoch } from "../../data/index.ts";
-import { evaluateLoss, type LossReport } from "../../evaluate/index.ts";
+import { planBatches } from "../../data/index.ts";
+import { evaluateLoss } from "../../evaluate/index.ts";
 import { adaptedInference, baseInference } from "../../generate/index.ts";
 import type { CommandContext } from "../context.ts";
+import { metricTexts } from "../ui/event-text.ts";
 import { formatCount, formatFigure } from "../ui/format.ts";
 import type { EvaluateOptions } from "./evaluate.ts";
+import { lossOf } from "./loss-flags.ts";
 import { openAdapters, openModel } from "./open-model.ts";
 import { loadTrainingData } from "./training-data.ts";
 
-export const run = async (options: EvaluateOptions, context: CommandContext): Promise<LossReport & { examples: number }> => {
+/** The loss, what it is a mean of, and what else it reports. */
+export interface EvaluateResult {
+  readonly loss: number;
+  readonly weight: number;
+  readonly examples: number;
+  readonly [metric: string]: number;
+}
+
+export const run = async (options: EvaluateOptions, context: CommandContext): Promise<EvaluateResult> => {
   const model = await openModel(options, context);
   try {
     const adapters = await openAdapters(model, options.adapter, options, context);
-    const { data, heldOut } = await loadTrainingData({ ...options, evalData: undefined, pack: false }, model.tokenizer);
+    const given = { ...options, evalData: undefined, pack: false };
+    const loss = await lossOf(given);
+    const { kind } = loss;
+    const { data, heldOut } = await loadTrainingData(given, model.tokenizer, loss);
     const { examples } = heldOut ?? data;
     const measured = examples.slice(0, options.evalLimit);
     const { backend, base } = model;
     const inference = adapters.length === 0 ? baseInference(base) : await adaptedInference(backend, base, adapters);
-    const plans = planEpoch({
-      examples: measured,
-      batchSize: options.batchSize,
-      maxLength: options.seqLength,
-      order: "sequential",
-      seed: 0,
-      epoch: 0,
-    });
-    const report = await evaluateLoss(backend, inference, plans.map(materialise));
-    context.out(
-      `loss ${formatFigure(report.loss)}, perplexity ${formatFigure(report.perplexity)} over ${formatCount(report.tokens)} tokens of ${formatCount(measured.length)} examples`,
-    );
-    return { ...report, examples: measured.length };
+    const { batchSize, seqLength: maxLength } = options;
+    const plans = planBatches(kind, { examples: measured, batchSize, maxLength, order: "sequential", seed: 0, epoch: 0 });
+    const report = await evaluateLoss(backend, { base, inference, loss, batches: plans.map((plan) => kind.collate(plan)) });
+    const figures = [`loss ${formatFigure(report.loss)}`, ...metricTexts(report.metrics)].join(", ");
+    context.out(`${figures} over ${formatCount(measured.length)} ${kind.noun}s`);
+    return { loss: report.loss, weight: report.weight, ...report.metrics, examples: measured.length };
   } finally {
     await model.close();
   }

@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { defineCommand } from "../schema.ts";
 import { libraryOption } from "./library/options.ts";
-import { dataOptions, machineOptions } from "./train-options.ts";
+import { dataOptions, lossOptions, machineOptions } from "./train-options.ts";
 
-const { data, format, fields, chatTemplate, loss, seqLength, stream, holdOut, evalLimit } = dataOptions;
+const { data, format, fields, chatTemplate, supervise, seqLength, stream, holdOut, evalLimit } = dataOptions;
 
 const options = z.object({
   model: z.string().describe("folder in Hugging Face's layout, or a name on its hub").meta({ placeholder: "model" }),
@@ -22,9 +22,10 @@ const options = z.object({
   format,
   fields,
   chatTemplate,
-  loss,
+  supervise,
   seqLength,
   stream,
+  ...lossOptions,
   ...machineOptions,
 });
 
@@ -32,10 +33,11 @@ export type EvaluateOptions = z.output<typeof options>;
 
 export const evaluate = defineCommand({
   name: "evaluate",
-  summary: "measure loss and perplexity on data, with or without adapters",
+  summary: "measure a loss and its figures on data, with or without adapters",
   examples: [
     "lowrank evaluate --model ./base --data valid.jsonl",
     "lowrank evaluate --model ./base --data valid.jsonl --adapter runs/orders",
+    "lowrank evaluate --model ./base --data pairs.jsonl --adapter runs/preferred --loss dpo",
     "lowrank evaluate --model ./base --data shakespeare.txt --stream --seq-length 128 --hold-out 0.1",
   ],
   options,

@@ -13,8 +13,8 @@ export const run = async (options: PretrainOptions, context: CommandContext): Pr
   const path = join(options.model, "config.json");
   const model = modelOf(await readJsonObject(path), path);
   const tokenizer = await loadTokenizer(options.model);
-  const data = await loadTrainingData(options, tokenizer);
-  showData(data, tokenizer, context);
+  const data = await loadTrainingData(options, tokenizer, nextToken);
+  showData(data, nextToken, tokenizer, context);
   const backend = ortBackend({ device: options.device, ...(options.threads && { threads: options.threads }) });
   try {
     return await runSession(

@@ -62,8 +62,8 @@ export const run = async ({ output, threads }: QuickstartOptions, context: Comma
     context.out(
       "A small model that writes stories learns to report the weather in telegraph style. Model and data come with the package.\n",
     );
-    const data = await loadTrainingData(options, model.tokenizer);
-    showData(data, model.tokenizer, context);
+    const data = await loadTrainingData(options, model.tokenizer, nextToken);
+    showData(data, nextToken, model.tokenizer, context);
     const stored = await model.attach(adapterConfig(options), options.seed);
     const { base, backend } = model;
     const result = await runSession(

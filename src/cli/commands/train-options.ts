@@ -2,10 +2,21 @@
 import { z } from "zod";
 import { precisions, type PrecisionName } from "../../nn/index.ts";
 
-const formatNames = ["chat", "sharegpt", "completion", "alpaca", "text"] as const;
+const formatNames = [
+  "chat",
+  "sharegpt",
+  "completion",
+  "alpaca",
+  "text",
+  "preference",
+  "alpaca-preference",
+  "implicit-preference",
+  "judged",
+] as const;
 
 const data = { group: "Data" };
 const training = { group: "Training" };
+const objective = { group: "Loss" };
 const checkpoints = { group: "Evaluation and checkpoints" };
 const machine = { group: "Machine" };
 
@@ -36,14 +47,35 @@ export const dataOptions = {
     .optional()
     .describe("file with a chat template in place of the model's")
     .meta({ ...data, placeholder: "file" }),
-  loss: z
+  supervise: z
     .enum(["auto", "completion", "all"])
     .default("auto")
-    .describe("tokens that are learned: completions and answers, or everything")
+    .describe("tokens that the loss counts: completions and answers, or everything")
     .meta(data),
   seqLength: z.int().min(2).default(512).describe("tokens per row at most").meta(data),
   pack: z.boolean().default(false).describe("fill rows with several examples that do not see each other").meta(data),
   stream: z.boolean().default(false).describe("read text as one stream, cut into blocks of --seq-length").meta(data),
+};
+
+export const lossOptions = {
+  loss: z
+    .enum(["auto", "next-token", "dpo", "orpo", "kto"])
+    .default("auto")
+    .describe(
+      "what is minimised; auto tells it from the first row: pairs of chosen and rejected are dpo, a label that is true or false kto",
+    )
+    .meta(objective),
+  beta: z.number().positive().optional().describe("dpo, kto: how much a departure from the base counts; default 0.1").meta(objective),
+  labelSmoothing: z
+    .number()
+    .min(0)
+    .lt(0.5)
+    .optional()
+    .describe("dpo: share of pairs taken to be the wrong way round; default 0")
+    .meta(objective),
+  lambda: z.number().positive().optional().describe("orpo: weight of the odds ratio; default 0.1").meta(objective),
+  desirableWeight: z.number().positive().optional().describe("kto: weight of good answers; default 1").meta(objective),
+  undesirableWeight: z.number().positive().optional().describe("kto: weight of bad answers; default 1").meta(objective),
 };
 
 export const loopOptions = {

@@ -1,10 +1,10 @@
 /** @file What `lowrank train` does. */
 import { fingerprint } from "../../data/index.ts";
 import type { LoraConfig } from "../../lora/index.ts";
-import { nextToken } from "../../train/index.ts";
 import type { CommandContext } from "../context.ts";
 import { formatBytes, formatCount, formatPercent } from "../ui/format.ts";
 import { folderBytes } from "../folder-bytes.ts";
+import { lossOf } from "./loss-flags.ts";
 import { openModel } from "./open-model.ts";
 import { preparePublishing } from "./publish-result.ts";
 import type { TrainOptions } from "./train.ts";
@@ -31,8 +31,9 @@ export const run = async (options: TrainOptions, context: CommandContext): Promi
   const publish = await preparePublishing(options);
   const model = await openModel(options, context);
   try {
-    const data = await loadTrainingData(options, model.tokenizer);
-    showData(data, model.tokenizer, context);
+    const loss = await lossOf(options);
+    const data = await loadTrainingData(options, model.tokenizer, loss);
+    showData(data, loss, model.tokenizer, context);
     const { base, backend } = model;
     const stored = await model.attach(adapterConfig(options), options.seed);
     const result = await runSession(
@@ -40,7 +41,7 @@ export const run = async (options: TrainOptions, context: CommandContext): Promi
         backend,
         subject: options.method === "full" ? { method: "full", base } : { method: "lora", base, stored },
         settings: settingsOf(options),
-        loss: nextToken,
+        loss,
         data: data.data,
         ...(data.heldOut && { heldOut: data.heldOut }),
         output: options.output,
@@ -55,7 +56,7 @@ export const run = async (options: TrainOptions, context: CommandContext): Promi
         `Adapter in ${options.output}: ${formatBytes(bytes)}, ${formatCount(result.trainable)} parameters, ${formatPercent(result.trainable / result.total)} of all.`,
       );
       if (publish !== undefined)
-        return { ...result, published: await publish(result, fingerprint(nextToken.kind, data.data.examples), context) };
+        return { ...result, published: await publish(result, fingerprint(loss.kind, data.data.examples), context) };
       context.out(`Try it: lowrank generate --model ${options.model} --adapter ${options.output} "…"`);
     }
     return result;

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { defineCommand } from "../schema.ts";
 import { libraryOption } from "./library/options.ts";
-import { dataOptions, loopOptions, machineOptions } from "./train-options.ts";
+import { dataOptions, loopOptions, lossOptions, machineOptions } from "./train-options.ts";
 
 const adapter = { group: "Adapter" };
 
@@ -13,6 +13,7 @@ const options = z.object({
   ...libraryOption,
   method: z.enum(["lora", "full"]).default("lora").describe("train an adapter, or every parameter"),
   ...dataOptions,
+  ...lossOptions,
   rank: z.int().min(1).default(8).describe("rank r of the update").meta(adapter),
   alpha: z.number().positive().optional().describe("α of the scaling α/r; default: twice the rank").meta(adapter),
   dropout: z.number().min(0).lt(1).default(0).describe("share of the adapter's input that is dropped").meta(adapter),
@@ -42,6 +43,7 @@ export const train = defineCommand({
   examples: [
     "lowrank train --model HuggingFaceTB/SmolLM2-135M --data chats.jsonl --output runs/chats",
     "lowrank train --model ./base --data train.csv --eval-data valid.csv --rank 16 --epochs 3 --output runs/orders",
+    "lowrank train --model ./base --data pairs.jsonl --loss dpo --beta 0.1 --learning-rate 5e-5 --output runs/preferred",
     "lowrank train --config recipe.yaml --learning-rate 1e-3",
     "lowrank train --config recipe.yaml --resume",
     "lowrank train --model ./base --data chats.jsonl --output runs/chats --publish chats",

@@ -1,8 +1,9 @@
 /** @file Loads what `--data` and `--eval-data` name, as the data options say, and shows what came of it. It knows nothing about training. */
 import { readFile } from "node:fs/promises";
 import type { z } from "zod";
-import { loadDataset, loadTextStream, previewExample, supervisedCount, type Dataset, type DatasetReport } from "../../data/index.ts";
+import { figuresOf, loadExamples, loadTextStream, previewExample, rowKind, type Dataset, type DatasetReport } from "../../data/index.ts";
 import type { Tokenizer } from "../../formats/index.ts";
+import type { Loss } from "../../train/index.ts";
 import { LowrankError, messageOf } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { formatCount, formatPercent } from "../ui/format.ts";
@@ -12,8 +13,8 @@ import type { dataOptions } from "./train-options.ts";
 export type DataOptions = z.output<z.ZodObject<typeof dataOptions>>;
 
 export interface TrainingData {
-  readonly data: Dataset;
-  readonly heldOut: Dataset | undefined;
+  readonly data: Dataset<unknown>;
+  readonly heldOut: Dataset<unknown> | undefined;
 }
 
 const readText = (path: string): Promise<string> =>
@@ -25,36 +26,37 @@ const readText = (path: string): Promise<string> =>
     });
   });
 
-const fieldsOf = ({ fields }: DataOptions): Record<string, string> => Object.fromEntries(fields.map((pair) => pair.split("=")));
+/** Columns by the field that each stands for. */
+export const fieldsOf = ({ fields }: Pick<DataOptions, "fields">): Record<string, string> =>
+  Object.fromEntries(fields.map((pair) => pair.split("=")));
 
-const load = async (path: string, options: DataOptions, tokenizer: Tokenizer): Promise<Dataset> => {
-  const { format, loss, seqLength, chatTemplate } = options;
-  return loadDataset({
+type Kind = Loss["kind"];
+
+const load = async (path: string, options: DataOptions, tokenizer: Tokenizer, kind: Kind): Promise<Dataset<unknown>> => {
+  const { format, supervise, seqLength, chatTemplate } = options;
+  return loadExamples(kind, {
     path,
     tokenizer,
     maxLength: seqLength,
     fields: fieldsOf(options),
     ...(format !== "auto" && { format }),
-    ...(loss !== "auto" && { loss }),
+    ...(supervise !== "auto" && { loss: supervise }),
     ...(chatTemplate !== undefined && { template: await readText(chatTemplate) }),
   });
 };
 
 /** Some of the examples, with the report's figures for them. */
-const part = ({ examples, report }: Dataset, start: number, end: number): Dataset => {
+const part = (kind: Kind, { examples, report }: Dataset<unknown>, start: number, end: number): Dataset<unknown> => {
   const chosen = examples.slice(start, end);
-  const tokens = chosen.reduce((sum, { ids }) => sum + ids.length, 0);
-  const supervisedTokens = chosen.reduce((sum, example) => sum + supervisedCount(example), 0);
-  return {
-    examples: chosen,
-    report: { ...report, examples: chosen.length, tokens, supervisedTokens, supervisedShare: supervisedTokens / tokens },
-  };
+  return { examples: chosen, report: { ...report, ...figuresOf(kind, chosen) } };
 };
 
-const loadBoth = async (options: DataOptions, tokenizer: Tokenizer): Promise<TrainingData> => {
+const loadBoth = async (options: DataOptions, tokenizer: Tokenizer, kind: Kind): Promise<TrainingData> => {
   const { data: path, evalData, holdOut, stream, seqLength: blockLength } = options;
   const fields = fieldsOf(options);
   if (stream) {
+    if (kind !== rowKind)
+      throw new LowrankError("invalid-argument", `A stream of text has no ${kind.noun}s to learn from.`, { fix: "Leave --stream off." });
     const { train, heldOut } = await loadTextStream({
       path,
       tokenizer,
@@ -67,20 +69,20 @@ const loadBoth = async (options: DataOptions, tokenizer: Tokenizer): Promise<Tra
       heldOut: evalData === undefined ? heldOut : (await loadTextStream({ path: evalData, tokenizer, blockLength, fields })).train,
     };
   }
-  const data = await load(path, options, tokenizer);
-  if (evalData !== undefined) return { data, heldOut: await load(evalData, options, tokenizer) };
+  const data = await load(path, options, tokenizer, kind);
+  if (evalData !== undefined) return { data, heldOut: await load(evalData, options, tokenizer, kind) };
   const kept = Math.ceil(data.examples.length * (1 - holdOut));
   if (kept === data.examples.length) return { data, heldOut: undefined };
-  return { data: part(data, 0, kept), heldOut: part(data, kept, data.examples.length) };
+  return { data: part(kind, data, 0, kept), heldOut: part(kind, data, kept, data.examples.length) };
 };
 
 /** The training data and the held-out data of a command. */
-export const loadTrainingData = async (options: DataOptions, tokenizer: Tokenizer): Promise<TrainingData> => {
-  const { data, heldOut } = await loadBoth(options, tokenizer);
+export const loadTrainingData = async (options: DataOptions, tokenizer: Tokenizer, { kind }: Pick<Loss, "kind">): Promise<TrainingData> => {
+  const { data, heldOut } = await loadBoth(options, tokenizer, kind);
   if (data.examples.length === 0)
     throw new LowrankError("invalid-data", "No examples are left to train on.", { where: options.data, fix: "Lower --hold-out." });
   const limit = options.evalLimit ?? Infinity;
-  return { data, heldOut: heldOut === undefined || heldOut.examples.length <= limit ? heldOut : part(heldOut, 0, limit) };
+  return { data, heldOut: heldOut === undefined || heldOut.examples.length <= limit ? heldOut : part(kind, heldOut, 0, limit) };
 };
 
 const droppedText = ({ dropped }: DatasetReport): string =>
@@ -89,23 +91,32 @@ const droppedText = ({ dropped }: DatasetReport): string =>
     .join(", ") || "none";
 
 /** Tells what the model will see: one example with its supervised tokens marked, and the report. */
-export const showData = ({ data, heldOut }: TrainingData, tokenizer: Tokenizer, context: CommandContext): void => {
+export const showData = (
+  { data, heldOut }: TrainingData,
+  { name, kind }: Pick<Loss, "name" | "kind">,
+  tokenizer: Tokenizer,
+  context: CommandContext,
+): void => {
   const { report } = data;
   const [example] = data.examples;
-  context.out(`First example, as the model sees it (${example.where}):`);
-  context.out(formatPreview(previewExample(example, tokenizer), context));
+  const parts = Object.entries(kind.partsOf(example));
+  context.out(`First ${kind.noun}, as the model sees it (${kind.whereOf(example)}):`);
+  for (const [part, row] of parts) {
+    if (parts.length > 1) context.out(`${part}:`);
+    context.out(formatPreview(previewExample(row, tokenizer), context));
+  }
   const end = report.endToken;
   const ending =
     end === undefined
       ? "not supervised"
-      : `${end.text} is supervised in ${formatCount(end.examples)} of ${formatCount(report.examples)} examples`;
+      : `${end.text} is supervised in ${formatCount(end.examples)} of ${formatCount(report.examples)} ${kind.noun}s`;
   context.out(
-    `${formatCount(report.examples)} examples (${report.format}, loss over ${report.loss === "all" ? "all tokens" : "completions"}), ` +
+    `${formatCount(report.examples)} ${kind.noun}s (${report.format}, ${name} loss over ${report.loss === "all" ? "all tokens" : "completions"}), ` +
       `${formatCount(report.tokens)} tokens, ${formatPercent(report.supervisedShare)} supervised.`,
   );
   context.out(`End token: ${ending}. Truncated: ${formatCount(report.truncated)}. Dropped: ${droppedText(report)}.`);
   if (heldOut !== undefined)
-    context.out(`Held out: ${formatCount(heldOut.examples.length)} examples, ${formatCount(heldOut.report.tokens)} tokens.`);
+    context.out(`Held out: ${formatCount(heldOut.examples.length)} ${kind.noun}s, ${formatCount(heldOut.report.tokens)} tokens.`);
   if (report.template === "plain") context.out("The model has no chat template; the plain one is used.");
   for (const warning of report.warnings) context.err(`Note: ${warning}`);
   context.out("");

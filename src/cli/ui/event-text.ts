@@ -34,8 +34,11 @@ const dataReady = ({ report }: DataReady, { yellow }: Colors): string[] => {
   ];
 };
 
-const metricTexts = (metrics: StepEnd["metrics"]): string[] =>
-  Object.entries(metrics).map(([name, value]) => `${name} ${formatFigure(value)}`);
+/** `chosenReward` becomes `chosen reward 1.234`. */
+export const metricTexts = (metrics: StepEnd["metrics"]): string[] =>
+  Object.entries(metrics).map(
+    ([name, value]) => `${name.replaceAll(/[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`)} ${formatFigure(value)}`,
+  );
 
 const evalEnd = ({ step, loss, metrics, best }: EvalEnd, { green }: Colors): string[] => [
   [
@@ -78,15 +81,20 @@ export const eventLines = (event: TrainEvent, colours: Colors): string[] => {
 export interface StepFigures {
   readonly step: number;
   readonly loss: number;
+  readonly metrics: StepEnd["metrics"];
   readonly learningRate: number;
   readonly gradientNorm: number;
   readonly tokensPerSecond: number;
   readonly memoryBytes: number;
 }
 
+// A line has room for the first metrics of a loss, which are the ones to watch.
+const watched = 2;
+
 /** The figures of an update as short texts. */
-export const stepTexts = ({ loss, learningRate, gradientNorm, tokensPerSecond, memoryBytes }: StepFigures) => ({
+export const stepTexts = ({ loss, metrics, learningRate, gradientNorm, tokensPerSecond, memoryBytes }: StepFigures) => ({
   loss: `loss ${formatFigure(loss)}`,
+  metrics: metricTexts(metrics).slice(0, watched),
   rate: `rate ${formatRate(learningRate)}`,
   gradient: `gradient ${formatFigure(gradientNorm)}`,
   speed: `${formatCount(tokensPerSecond)} tokens/s`,

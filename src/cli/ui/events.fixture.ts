@@ -6,6 +6,7 @@ export const runStart: RunStart = {
   plan: {
     model: "SmolLM2-135M",
     method: "lora",
+    loss: "next-token",
     trainable: 4_884_480,
     total: 139_399_680,
     steps: 100,

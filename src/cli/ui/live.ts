@@ -65,7 +65,7 @@ export const liveView = (terminal: LiveTerminal, { now = () => performance.now()
       elapsed,
     ];
     const texts = stepTexts({ ...latest, loss: smoothedLoss });
-    const figures = [`${colours.bold(texts.loss)} ${colours.cyan(sparkline(trend, 16))}`, texts.rate, texts.gradient];
+    const figures = [`${colours.bold(texts.loss)} ${colours.cyan(sparkline(trend, 16))}`, ...texts.metrics, texts.rate, texts.gradient];
     const barWidth = Math.min(40, Math.max(10, columns - visibleWidth(counts.join("  ")) - 2));
     return [
       fitParts([bar(step / steps, Math.min(barWidth, columns), colours), ...counts], columns),

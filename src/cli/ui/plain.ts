@@ -30,7 +30,16 @@ export const plainView = (write: (line: string) => void, { now = () => performan
     const texts = stepTexts({ ...event, loss: progress.smoothedLoss });
     const place = `step ${formatCount(event.step)}/${formatCount(progress.steps)}`;
     write(
-      [place, texts.loss, texts.rate, texts.gradient, texts.speed, texts.memory, `${formatDuration(progress.secondsLeft)} left`].join("  "),
+      [
+        place,
+        texts.loss,
+        ...texts.metrics,
+        texts.rate,
+        texts.gradient,
+        texts.speed,
+        texts.memory,
+        `${formatDuration(progress.secondsLeft)} left`,
+      ].join("  "),
     );
     saidStep = event.step;
     saidAt = now();
