@@ -1,5 +1,5 @@
-/** @file Small tokenizers for tests: every byte and a few words, spelled in the byte-level alphabet or with `▁` and byte fallback. */
-import { byteAlphabet } from "../src/formats/tokenizer-bytes.ts";
+/** @file Small tokenizers for tests: every byte and a few words, spelled in the byte-level alphabet or with `▁` and byte fallback; T5's kind. */
+import { byteAlphabet, bytePiece } from "../src/formats/tokenizer-bytes.ts";
 import type { TokenizerFiles } from "../src/formats/tokenizer-files.ts";
 import { tokenizerJson } from "../src/formats/tokenizer-json.ts";
 
@@ -49,7 +49,7 @@ export const llamaFiles = ({ json, ...overrides }: Overrides = {}): TokenizerFil
     ["n", "g"],
     ["i", "ng"],
   ] as const;
-  const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
+  const bytes = Array.from({ length: 256 }, (_, byte) => bytePiece(byte));
   const printable = Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index));
   const pieces = ["<unk>", "<s>", "</s>", ...bytes, "▁", ...printable, ...merged(merges)];
   const tokenizer = {
@@ -84,6 +84,55 @@ export const llamaFiles = ({ json, ...overrides }: Overrides = {}): TokenizerFil
     tokenizer: tokenizerJson(tokenizer, "tokenizer.json"),
     specialTokens: { bos_token: "<s>", eos_token: "</s>", unk_token: "<unk>" },
     eosIds: [2],
+    chatTemplate: undefined,
+    ...overrides,
+  };
+};
+
+/**
+ * T5's kind: `<pad>` `</s>` `<unk>`, then letters, punctuation and a few words with their scores, the bytes where asked, and two sentinels;
+ * the end token comes after every text.
+ */
+export const unigramFiles = ({
+  json,
+  byteFallback = false,
+  ...overrides
+}: Overrides & { readonly byteFallback?: boolean } = {}): TokenizerFiles => {
+  const letters = Array.from("etaoinshrdlucmfwygpbvk.,!?'-TAS", (letter, rank): [string, number] => [letter, -4 - rank / 8]);
+  const words = ["▁the", "▁a", "▁th", "▁house", "▁s", "he", "in", "ing", "▁Th", "is", "er"].map((word, rank): [string, number] => [
+    word,
+    -3 - rank / 4,
+  ]);
+  const bytes = Array.from({ length: byteFallback ? 256 : 0 }, (_, byte): [string, number] => [bytePiece(byte), -12]);
+  const specials = ["<pad>", "</s>", "<unk>"];
+  const sentinels = ["<extra_id_1>", "<extra_id_0>"];
+  const known: [string, number][] = [
+    ...specials.map((content): [string, number] => [content, 0]),
+    ["▁", -3.5],
+    ...letters,
+    ...words,
+    ...bytes,
+  ];
+  const metaspace = { type: "Metaspace", replacement: "▁", prepend_scheme: "always", split: true };
+  const tokenizer = {
+    model: { type: "Unigram", unk_id: 2, vocab: [...known, ...sentinels.map((content) => [content, 0])], byte_fallback: byteFallback },
+    added_tokens: [...added(specials, 0), ...added(sentinels, known.length)],
+    normalizer: { type: "NFKC" },
+    pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "WhitespaceSplit" }, metaspace] },
+    post_processor: {
+      type: "TemplateProcessing",
+      single: [{ Sequence: { id: "A", type_id: 0 } }, { SpecialToken: { id: "</s>", type_id: 0 } }],
+      pair: [],
+      special_tokens: { "</s>": { id: "</s>", ids: [1], tokens: ["</s>"] } },
+    },
+    decoder: metaspace,
+    ...json,
+  };
+  return {
+    path: "tokenizer.json",
+    tokenizer: tokenizerJson(tokenizer, "tokenizer.json"),
+    specialTokens: { eos_token: "</s>", pad_token: "<pad>", unk_token: "<unk>" },
+    eosIds: [1],
     chatTemplate: undefined,
     ...overrides,
   };

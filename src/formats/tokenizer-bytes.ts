@@ -29,3 +29,6 @@ export const byteLevelBytes = (piece: string): Uint8Array => {
 /** The byte that a byte-fallback piece such as `<0x0A>` stands for; undefined for any other piece. */
 export const fallbackByte = (piece: string): number | undefined =>
   /^<0x[0-9a-fA-F]{2}>$/.test(piece) ? Number.parseInt(piece.slice(3, 5), 16) : undefined;
+
+/** The byte-fallback piece of a byte. */
+export const bytePiece = (byte: number): string => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { hasShared, sharedPath } from "../../test/shared.ts";
-import { byteLevelFiles, llamaFiles } from "../../test/tiny-tokenizer.ts";
+import { byteLevelFiles, llamaFiles, unigramFiles } from "../../test/tiny-tokenizer.ts";
 import { createTokenizer, loadTokenizer, streamDecoder, type Tokenizer } from "./tokenizer.ts";
 
 const streamed = (tokenizer: Tokenizer, ids: readonly number[], skipSpecial: boolean): string => {
@@ -60,6 +60,49 @@ describe("a byte-level tokenizer", () => {
   it("names its special tokens", () => {
     expect(tokenizer).toMatchObject({ vocabularySize: 265, bosId: undefined, eosId: 262, eosIds: [262], addsBos: false, padId: undefined });
     expect([261, 262, 264].map(tokenizer.isSpecial)).toEqual([false, true, true]);
+  });
+});
+
+// Figures of the tokenizers library 0.23.
+describe("a Unigram tokenizer of T5's kind", () => {
+  const [tokenizer, spelling] = [createTokenizer(unigramFiles()), createTokenizer(unigramFiles({ byteFallback: true }))];
+
+  it.each([
+    ["The house is there.", [43, 4, 38, 3, 44, 35, 12, 4, 26, 1], "The house is there."],
+    ["  a\tthing\n", [36, 37, 42, 1], "a thing"],
+    ["<extra_id_0> sings<extra_id_1>", [47, 39, 42, 10, 46, 1], "sings"],
+    ["ﬁne ½ é", [3, 18, 41, 4, 3, 2, 3, 2, 1], "fine  "],
+    ["日本 house", [3, 2, 38, 1], " house"],
+    ["</s>the", [1, 35, 1], "the"],
+    ["", [1], ""],
+  ])("spells %j by scores, with the end token behind it", (text, ids, decoded) => {
+    expect(tokenizer.encode(text)).toEqual(ids);
+    expect(tokenizer.encode(text, { specialTokens: false })).toEqual(ids.slice(0, -1));
+    expect(tokenizer.decode(ids)).toBe(decoded);
+    expect(streamed(tokenizer, ids, true)).toBe(decoded);
+  });
+
+  it.each([
+    ["ﬁne ½ é", [3, 18, 41, 4, 3, 95, 272, 175, 178, 96, 3, 241, 215, 1]],
+    ["日本 house", [3, 276, 197, 211, 276, 202, 218, 38, 1]],
+    ["<extra_id_0> sings<extra_id_1>", [303, 39, 42, 10, 302, 1]],
+  ])("spells what it lacks of %j in bytes where its model says so", (text, ids) => {
+    expect(spelling.encode(text)).toEqual(ids);
+  });
+
+  it("names its special tokens, the unknown one by its id", () => {
+    expect(tokenizer).toMatchObject({ eosId: 1, padId: 0, unkId: 2, bosId: undefined, addsBos: false, eosIds: [1], vocabularySize: 48 });
+  });
+
+  it("gives each token its characters, the unknown one all that has no piece", () => {
+    expect(spans(tokenizer, "the 日本 sings")).toEqual([
+      ["▁the", "the"],
+      ["▁", " "],
+      ["<unk>", "日本"],
+      ["▁s", " s"],
+      ["ing", "ing"],
+      ["s", "s"],
+    ]);
   });
 });
 

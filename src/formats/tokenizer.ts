@@ -1,7 +1,7 @@
 /** @file Texts to token ids and back, as the reference tokenizers library does it for the same `tokenizer.json`. It knows nothing about chats or models. */
 import { Tokenizer as Engine } from "@huggingface/tokenizers";
 import { LowrankError, messageOf } from "../util/index.ts";
-import { byteAlphabet, byteLevelBytes, fallbackByte } from "./tokenizer-bytes.ts";
+import { byteAlphabet, byteLevelBytes, bytePiece, fallbackByte } from "./tokenizer-bytes.ts";
 import { correctTokenizer } from "./tokenizer-corrections.ts";
 import { decoderStep, type DecoderStep } from "./tokenizer-decoder.ts";
 import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer-files.ts";
@@ -44,7 +44,7 @@ export interface Tokenizer {
 }
 
 interface Encoder {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[]; tokens: string[] };
   normalizer: ((text: string) => string) | null;
 }
 
@@ -80,6 +80,9 @@ const sourceOptions = ({ tokenizer, path }: TokenizerFiles): SourceOptions => {
   };
 };
 
+/** What a Unigram model with byte fallback lacks is spelled in bytes; the package leaves it unknown. */
+const spellsBytes = ({ model }: TokenizerJson): boolean => model.type === "Unigram" && model["byte_fallback"] === true;
+
 /** A tokenizer of parsed files; `loadTokenizer` reads them. */
 export const createTokenizer = (files: TokenizerFiles): Tokenizer => {
   const { tokenizer, specialTokens } = files;
@@ -93,13 +96,22 @@ export const createTokenizer = (files: TokenizerFiles): Tokenizer => {
   const surface = surfaceOf(tokenizer);
   const source = sourceOptions(files);
   const idNamed = (name: string): number | undefined => (Object.hasOwn(specialTokens, name) ? idOf.get(specialTokens[name]) : undefined);
-  const unknown = tokenizer.model["unk_token"];
-  const unknownId = typeof unknown === "string" ? idOf.get(unknown) : undefined;
+  // Unigram models name the unknown token by its id.
+  const { unk_token: unknown, unk_id: numbered } = tokenizer.model;
+  const unknownId = typeof unknown === "string" ? idOf.get(unknown) : typeof numbered === "number" ? numbered : undefined;
   const bosId = idNamed("bos_token");
   const eosId = idNamed("eos_token") ?? files.eosIds[0];
 
   const bytesOf = (id: number): Uint8Array => (added.has(id) ? utf8.encode(pieces[id]) : surface(pieces[id]));
-  const encode = (text: string, specialTokens: boolean): number[] => encoder.encode(text, { add_special_tokens: specialTokens }).ids;
+  const spelled = (text: string): number[] | undefined => {
+    const ids = Array.from(utf8.encode(text), (byte) => idOf.get(bytePiece(byte)));
+    return ids.every((id) => id !== undefined) ? ids : undefined;
+  };
+  const encode = (text: string, specialTokens: boolean): number[] => {
+    const { ids, tokens } = encoder.encode(text, { add_special_tokens: specialTokens });
+    if (!spellsBytes(tokenizer)) return ids;
+    return ids.flatMap((id, token) => (id === unknownId && tokens[token] !== pieces[id] && spelled(tokens[token])) || [id]);
+  };
   const self: Tokenizer = {
     encode: (text, { specialTokens = true } = {}) => encode(text, specialTokens),
     encodeWithOffsets: (text) => {
@@ -119,7 +131,7 @@ export const createTokenizer = (files: TokenizerFiles): Tokenizer => {
       try {
         return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
       } catch {
-        return Array.from(bytes, (byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`).join("");
+        return Array.from(bytes, bytePiece).join("");
       }
     },
     piece: (id) => pieces[id],
