@@ -81,11 +81,15 @@ export const slidingLayers = (config: Config, where: string, layers: number, isS
   return types.map((type) => type === "sliding_attention");
 };
 
-/** The window of each layer from `sliding_window`, which is needed where a layer slides. */
-export const windowsOf = (read: ConfigReader, sliding: readonly boolean[], fallback?: number): Decoder["window"] => {
-  if (!sliding.includes(true)) return () => Infinity;
-  const window = fallback === undefined ? read.size("sliding_window") : read.size("sliding_window", fallback);
-  return (layer) => (sliding[layer] ? window : Infinity);
+/** `sliding_window`: undefined where null says that there is none, which is another thing than a missing key. */
+export const slidingWindow = (config: Config, where: string, fallback: number | null): number | undefined =>
+  configReader(config, where).size("sliding_window", Object.hasOwn(config, "sliding_window") ? null : fallback) ?? undefined;
+
+/** The window of each layer, which is needed where a layer slides. */
+export const windowsOf = (window: number | undefined, sliding: readonly boolean[], where: string): Decoder["window"] => {
+  if (window === undefined && sliding.includes(true))
+    throw new LowrankError("invalid-config", 'There are layers with a window and no "sliding_window" in use.', { where });
+  return (layer) => (sliding[layer] ? window! : Infinity);
 };
 
 /** A description with the values of Llama, from the keys that all such configurations share. */
@@ -93,7 +97,9 @@ export const readDecoder = (type: string, config: Config, where: string, default
   const read = configReader(config, where);
   const hiddenSize = read.size("hidden_size");
   const heads = read.size("num_attention_heads");
-  const keyValueHeads = read.size("num_key_value_heads", defaults.keyValueHeads ?? heads);
+  // Null says as many as there are heads; a missing key, what the family's first release had.
+  const groups = Object.hasOwn(config, "num_key_value_heads") ? heads : (defaults.keyValueHeads ?? heads);
+  const keyValueHeads = read.size("num_key_value_heads", groups);
   const headSize = read.size("head_dim", defaults.headSize ?? hiddenSize / heads);
   if (heads % keyValueHeads !== 0)
     throw new LowrankError("invalid-config", `num_attention_heads ${heads} is no multiple of num_key_value_heads ${keyValueHeads}.`, {

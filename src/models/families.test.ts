@@ -29,7 +29,14 @@ describe("configurations", () => {
     { model_type: "qwen2", layer_types: ["full_attention"], message: /"layer_types" must be a list of 2 kinds/ },
     { model_type: "qwen3", layer_types: ["full_attention", "linear_attention"], message: /"layer_types" has "linear_attention"/ },
     { model_type: "smollm3", no_rope_layers: [1], message: /"no_rope_layers" has 1 entries for 2 layers/ },
-    { model_type: "smollm3", layer_types: ["sliding_attention", "full_attention"], message: /"sliding_window" is missing/ },
+    {
+      model_type: "smollm3",
+      layer_types: ["sliding_attention", "full_attention"],
+      message: /layers with a window and no "sliding_window"/,
+    },
+    { model_type: "qwen2", layer_types: ["sliding_attention", "full_attention"], message: /layers with a window and no "sliding_window"/ },
+    { model_type: "gemma2", sliding_window: null, message: /layers with a window and no "sliding_window"/ },
+    { model_type: "llama", quantization_config: { quant_method: "gptq" }, message: /quantised: "quantization_config" is .*gptq/ },
     { model_type: "gemma", hidden_act: "silu", message: /"hidden_act" is "silu"; offered: gelu, gelu_pytorch_tanh/ },
     { model_type: "gemma2", use_bidirectional_attention: true, message: /"use_bidirectional_attention" is true; offered: false/ },
     { model_type: "gemma3_text", use_bidirectional_attention: true, message: /"use_bidirectional_attention" is true; offered: false/ },
@@ -47,6 +54,21 @@ describe("configurations", () => {
   it("take a missing window for the first release's, and null for none", () => {
     expect(modelOf({ ...small, model_type: "mistral" }, "config.json").windows).toEqual([4096]);
     expect(modelOf({ ...small, model_type: "mistral", sliding_window: null }, "config.json").windows).toEqual([Infinity]);
+  });
+
+  it("take null for as many key and value heads as heads, where the family has fewer by default", () => {
+    const { num_key_value_heads: _, ...rest } = small;
+    const shape = (more: object) => modelOf({ ...rest, model_type: "mistral", num_attention_heads: 8, ...more }, "config.json").cache.heads;
+    expect([shape({ num_key_value_heads: null }), shape({})]).toEqual([8, 8]);
+    expect(() => modelOf({ ...rest, model_type: "qwen2" }, "config.json")).toThrow("no multiple of num_key_value_heads 32");
+    expect(modelOf({ ...rest, model_type: "qwen2", num_key_value_heads: null }, "config.json").cache.heads).toBe(2);
+  });
+
+  it("have no window where null switches it off", () => {
+    const sliding = { ...small, model_type: "qwen3", use_sliding_window: true, max_window_layers: 0 };
+    expect(modelOf({ ...sliding, sliding_window: null }, "config.json").windows).toEqual([Infinity]);
+    expect(modelOf({ ...sliding, sliding_window: 4 }, "config.json").windows).toEqual([4]);
+    expect(modelOf(sliding, "config.json").windows).toEqual([4096]);
   });
 
   it("alternate windows where the family does", () => {

@@ -39,6 +39,12 @@ const families: Readonly<Record<string, Family>> = {
 
 /** The model that a configuration describes; throws `unsupported` with the name of an unknown family. */
 export const modelOf = (config: Readonly<Record<string, unknown>>, where: string): Model => {
+  const quantised = config["quantization_config"];
+  if (quantised !== undefined && quantised !== null)
+    throw new LowrankError("unsupported", `The checkpoint is quantised: "quantization_config" is ${JSON.stringify(quantised)}.`, {
+      where,
+      fix: "Use the checkpoint that it was made from.",
+    });
   const type = config["model_type"];
   if (typeof type !== "string") throw new LowrankError("invalid-config", "The configuration does not say its model_type.", { where });
   if (!Object.hasOwn(families, type))

@@ -9,6 +9,7 @@ import {
   readDecoder,
   requireValue,
   slidingLayers,
+  slidingWindow,
   windowsOf,
 } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
@@ -35,9 +36,9 @@ export const gemma2: Family = (config, where) => {
     isScaleBuffered: true,
     rope: () => rope,
     window: windowsOf(
-      read,
+      slidingWindow(config, where, 4096),
       slidingLayers(config, where, decoder.layers, (layer) => layer % 2 === 0),
-      4096,
+      where,
     ),
     scoreScale: read.number("query_pre_attn_scalar", 256) ** -0.5,
     scoreCap,

@@ -9,6 +9,7 @@ import {
   readDecoder,
   requireValue,
   slidingLayers,
+  slidingWindow,
   windowsOf,
 } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
@@ -29,7 +30,6 @@ export const gemma3: Family = (config, where) => {
   requireValue(config, "use_bidirectional_attention", false, where);
   const read = configReader(config, where);
   const decoder = readDecoder("gemma3_text", config, where, { headSize: 256, keyValueHeads: 4, maxPositions: 131_072, tied: true });
-  const scoreCap = optional(config, "attn_logit_softcapping", null, where);
   const logitCap = optional(config, "final_logit_softcapping", null, where);
   const settings = ropeConfigs(config);
   const full = decoderRope({ ...decoder, config: settings.full }, where, { theta: 1_000_000 });
@@ -50,9 +50,8 @@ export const gemma3: Family = (config, where) => {
     embeddingScale: Math.sqrt(decoder.hiddenSize),
     isScaleBuffered: true,
     rope: (layer) => (sliding[layer] ? local : full),
-    window: windowsOf(read, sliding, 4096),
+    window: windowsOf(slidingWindow(config, where, 4096), sliding, where),
     scoreScale: read.number("query_pre_attn_scalar", 256) ** -0.5,
-    scoreCap,
     finish: cappedLogits(logitCap),
     gguf: {
       architecture: "gemma3",
@@ -62,7 +61,6 @@ export const gemma3: Family = (config, where) => {
       windowPeriod: pattern,
       // Known to llama.cpp by the number of layers.
       scoreScale: (decoder.layers === 62 ? decoder.hiddenSize / decoder.heads : decoder.headSize) ** -0.5,
-      ...(scoreCap !== undefined && { obstacle: "without a soft cap on scores" }),
       metadata: {
         "attention.sliding_window_pattern": gguf.u32(pattern),
         ...(logitCap !== undefined && { final_logit_softcapping: gguf.f32(logitCap) }),

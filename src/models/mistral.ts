@@ -1,7 +1,6 @@
 /** @file The Mistral family: Llama with one sliding window in every layer, and no biases. */
-import { configReader } from "../formats/index.ts";
 import { activations } from "../nn/index.ts";
-import { decoderRope, readDecoder, requireValue } from "./decoder-config.ts";
+import { decoderRope, readDecoder, requireValue, slidingWindow } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
 import type { Family } from "./model.ts";
 
@@ -9,8 +8,7 @@ export const mistral: Family = (config, where) => {
   requireValue(config, "layer_types", null, where);
   const decoder = readDecoder("mistral", config, where, { keyValueHeads: 8, maxPositions: 131_072 });
   const rope = decoderRope(decoder, where);
-  // Null says that there is no window, as later releases do; a missing key stands for the first release's.
-  const window = Object.hasOwn(config, "sliding_window") ? configReader(config, where).size("sliding_window", null) : 4096;
+  const window = slidingWindow(config, where, 4096);
   return decoderModel({
     ...decoder,
     biases: { qkv: false, output: false, mlp: false },

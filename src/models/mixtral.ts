@@ -1,6 +1,6 @@
 /** @file The Mixtral family: Mistral with routed experts in every layer. */
 import { configReader } from "../formats/index.ts";
-import { decoderRope, readDecoder, requireValue } from "./decoder-config.ts";
+import { decoderRope, readDecoder, requireValue, slidingWindow } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
 import { expertsPerToken, type Experts } from "./experts.ts";
 import type { Family } from "./model.ts";
@@ -10,7 +10,7 @@ export const mixtral: Family = (config, where) => {
   requireValue(config, "router_jitter_noise", 0, where);
   const decoder = readDecoder("mixtral", config, where, { keyValueHeads: 8, epsilon: 1e-5, maxPositions: 131_072 });
   const rope = decoderRope(decoder, where, { theta: 1_000_000 });
-  const window = read.size("sliding_window", null) ?? Infinity;
+  const window = slidingWindow(config, where, null) ?? Infinity;
   const count = read.size("num_local_experts", 8);
   const experts: Experts = {
     count,

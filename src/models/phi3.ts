@@ -1,7 +1,6 @@
 /** @file The Phi 3 and 4 family: Llama with fused projections, long rotary scaling, and in later releases partly turned heads. */
-import { configReader } from "../formats/index.ts";
 import { activations } from "../nn/index.ts";
-import { decoderRope, readDecoder } from "./decoder-config.ts";
+import { decoderRope, readDecoder, slidingWindow } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
 import type { Family } from "./model.ts";
 
@@ -15,7 +14,6 @@ const renamed = (settings: unknown): unknown => {
 };
 
 export const phi3: Family = (config, where) => {
-  const read = configReader(config, where);
   const decoder = readDecoder("phi3", config, where, { epsilon: 1e-5, maxPositions: 4096 });
   const settings = {
     original_max_position_embeddings: 4096,
@@ -24,7 +22,7 @@ export const phi3: Family = (config, where) => {
     rope_scaling: renamed(config["rope_scaling"]),
   };
   const rope = decoderRope({ ...decoder, config: settings }, where, { partial: true });
-  const window = read.size("sliding_window", null) ?? Infinity;
+  const window = slidingWindow(config, where, null) ?? Infinity;
   return decoderModel({
     ...decoder,
     biases: { qkv: false, output: false, mlp: false },

@@ -1,6 +1,6 @@
 /** @file The Qwen 3 family with routed experts: in every layer, or in every few, beside layers with one gated block. */
 import { configReader } from "../formats/index.ts";
-import { decoderRope, readDecoder } from "./decoder-config.ts";
+import { decoderRope, readDecoder, slidingWindow } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
 import { expertsPerToken, type Experts } from "./experts.ts";
 import type { Family } from "./model.ts";
@@ -9,7 +9,7 @@ export const qwen3Moe: Family = (config, where) => {
   const read = configReader(config, where);
   const decoder = readDecoder("qwen3_moe", config, where, { keyValueHeads: 4, maxPositions: 32_768 });
   const rope = decoderRope(decoder, where);
-  const window = read.boolean("use_sliding_window", false) ? read.size("sliding_window", 4096) : Infinity;
+  const window = (read.boolean("use_sliding_window", false) ? slidingWindow(config, where, 4096) : undefined) ?? Infinity;
   const count = read.integer("num_local_experts", read.integer("num_experts", 128)); // the newer key and the released one
   const experts: Experts = {
     count,

@@ -2,7 +2,7 @@
 import { configReader } from "../formats/index.ts";
 import { activations } from "../nn/index.ts";
 import { LowrankError } from "../util/index.ts";
-import { decoderRope, readDecoder, slidingLayers, windowsOf } from "./decoder-config.ts";
+import { decoderRope, readDecoder, slidingLayers, slidingWindow, windowsOf } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
 import type { Family } from "./model.ts";
 
@@ -15,13 +15,14 @@ export const smollm3: Family = (config, where) => {
   const turned = read.integers("no_rope_layers", inLayers);
   if (turned.length < decoder.layers)
     throw new LowrankError("invalid-config", `"no_rope_layers" has ${turned.length} entries for ${decoder.layers} layers.`, { where });
-  const slides = read.boolean("use_sliding_window", false) && read.size("sliding_window", null) !== null;
+  const window = read.boolean("use_sliding_window", false) ? slidingWindow(config, where, null) : undefined;
   return decoderModel({
     ...decoder,
     rope: (layer) => (turned[layer] === 0 ? undefined : rope),
     window: windowsOf(
-      read,
-      slidingLayers(config, where, decoder.layers, (layer) => slides && turned[layer] === 0),
+      window,
+      slidingLayers(config, where, decoder.layers, (layer) => window !== undefined && turned[layer] === 0),
+      where,
     ),
     gguf: { architecture: "smollm3", interleaved: true, activation: activations.silu, scalings: ["linear", "yarn"], ropePeriod: 4 },
   });
