@@ -12,3 +12,5 @@ export { mergedTensors, mergeModule, unmergeModule, type MergedModule, type Weig
 export { writeMergedCheckpoint, type MergedCheckpointOptions, type MergedDType } from "./merged-checkpoint.ts";
 export { loadAdapter, saveAdapter, savedContent, type LoadAdapterOptions } from "./store.ts";
 export { isWhole, mixedTensors, wholeRole } from "./whole.ts";
+export { composeAdapters, type ComposeOptions, type Composition, type ModuleReport } from "./compose/compose.ts";
+export { methods as compositionMethods } from "./compose/method.ts";

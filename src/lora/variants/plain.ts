@@ -35,6 +35,7 @@ export const plain: Variant = {
   name: "LoRA",
   kinds: [linear, embedding],
   shifts: true,
+  isProduct: true,
   isMeant: () => true,
   parameters: (target, config) => withShift(factorsOf(target), target, config),
   start: async (start) => {

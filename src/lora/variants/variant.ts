@@ -93,6 +93,8 @@ export interface Variant {
   forward(layer: AdaptedLayer, pass: LayerPass): Tensor;
   /** The same as a change of the layer's tensors, which merging makes and unmerging takes back. */
   change(layer: AdaptedLayer): LayerChange;
+  /** Whether what files hold is all of its change, as s·A·B; default no. */
+  readonly isProduct?: true;
   /** What files hold; default all tensors as they are. */
   saved?(content: SavedContent): SavedContent;
 }

@@ -1,0 +1,138 @@
+/** @file Composes adapters of one base into one ordinary adapter, module by module, and measures how far it is from their exact sum. It knows no method. */
+import { storedValues, type Base } from "../../models/index.ts";
+import type { Backend } from "../../runtime/index.ts";
+import { hashText, LowrankError } from "../../util/index.ts";
+import { planAdapter, valuesOf, type StoredAdapter } from "../adapter.ts";
+import { norm, scaled, fromColumns, fromRows } from "../algebra/vectors.ts";
+import { productSvd } from "../algebra/svd.ts";
+import { loraConfig } from "../config.ts";
+import type { WeightedAdapter } from "../merge.ts";
+import { isWhole, mixedTensors } from "../whole.ts";
+import { methods, type MethodOptions } from "./method.ts";
+import { sumOfTerms, termsOf, type Product, type Term } from "./term.ts";
+
+export interface ComposeOptions extends Partial<Pick<MethodOptions, "density" | "signs">> {
+  /** One of `methods`. Default "cat", which is exact. */
+  readonly method?: string;
+  /** Rank of the result where the method chooses one. Default: the largest of the adapters'. */
+  readonly rank?: number;
+  /** A factor on every adapter's weight, by module. Default 1. */
+  readonly moduleWeight?: (module: string) => number;
+  /** Decides what DARE drops. Default 0. */
+  readonly seed?: number;
+}
+
+/** How one module of the result compares with the exact weighted sum of the adapters. */
+export interface ModuleReport {
+  readonly module: string;
+  readonly rank: number;
+  /** ‖exact sum‖, by Frobenius. */
+  readonly norm: number;
+  /** ‖result − exact sum‖/‖exact sum‖. */
+  readonly error: number;
+}
+
+export interface Composition {
+  readonly stored: StoredAdapter;
+  readonly modules: readonly ModuleReport[];
+  /** The same over all modules together. */
+  readonly error: number;
+  /** Share of the exact sum's ‖·‖² that the result keeps, 1 − error², as far as it is a projection of it. */
+  readonly energy: number;
+}
+
+const normOf = ({ a, b }: Product): number => norm(productSvd(a, b).S);
+
+const compare = (module: string, terms: readonly Term[], result: Product): ModuleReport => {
+  const exact = sumOfTerms(terms);
+  const size = normOf(exact);
+  const gap = { a: [...exact.a, ...result.a.map((column) => scaled(column, -1))], b: [...exact.b, ...result.b] };
+  // What a kind without a rank has lost on its way to a product is lost here too.
+  const lost = terms.reduce((sum, { residual, weight }) => sum + Math.abs(weight) * residual, 0);
+  return { module, rank: result.a.length, norm: size, error: size === 0 ? 0 : (normOf(gap) + lost) / size };
+};
+
+const overall = (modules: readonly ModuleReport[]): number => {
+  const squares = (value: (report: ModuleReport) => number): number => modules.reduce((sum, report) => sum + value(report) ** 2, 0);
+  const all = squares(({ norm: size }) => size);
+  return all === 0 ? 0 : Math.sqrt(squares(({ error, norm: size }) => error * size) / all);
+};
+
+const checkBiases = (adapters: readonly WeightedAdapter[]): void => {
+  const biased = adapters.find(({ adapter }) => adapter.config.bias !== "none");
+  if (biased !== undefined)
+    throw new LowrankError("unsupported", `An adapter trains biases ("bias": "${biased.adapter.config.bias}"), which are not composed.`, {
+      fix: "Merge it into the model instead.",
+    });
+};
+
+/**
+ * One adapter in place of several at their weights (negative ones take an adapter's effect away). The result is plain LoRA with scaling 1 and a
+ * rank for each module; tensors that adapters train whole are mixed by weight.
+ * @example const { stored, error } = await composeAdapters(backend, base, [{ ...pirate, weight: 0.5 }, { ...weather, weight: 0.5 }], { method: "svd", rank: 8 });
+ */
+export const composeAdapters = async (
+  backend: Backend,
+  base: Base,
+  adapters: readonly WeightedAdapter[],
+  { method = "cat", rank, moduleWeight = () => 1, density = 0.5, signs = "total", seed = 0 }: ComposeOptions = {},
+): Promise<Composition> => {
+  if (adapters.length === 0)
+    throw new LowrankError("invalid-argument", "There is nothing to compose.", { fix: "Name at least one adapter." });
+  if (!Object.hasOwn(methods, method))
+    throw new LowrankError("invalid-argument", `There is no method "${method}".`, {
+      fix: `Choose among ${Object.keys(methods).join(", ")}.`,
+    });
+  checkBiases(adapters);
+
+  const products = new Map<string, Product>();
+  const modules: ModuleReport[] = [];
+  for (const module of new Set(adapters.flatMap(({ adapter }) => [...adapter.targets.keys()]))) {
+    const ranks = adapters.flatMap(({ adapter }) => adapter.targets.get(module)?.rank ?? []);
+    const own = rank ?? Math.max(...ranks);
+    const weighted = adapters.map((stored) => ({ ...stored, weight: stored.weight * moduleWeight(module) }));
+    const terms = await termsOf(backend, base, weighted, module, own);
+    const result = await methods[method](terms, { backend, rank: own, density, signs, seed: seed + hashText(module), module });
+    products.set(module, result);
+    modules.push(compare(module, terms, result));
+  }
+  const error = overall(modules);
+  return { stored: await adapterOf(base, adapters, products), modules, error, energy: Math.max(0, 1 - error ** 2) };
+};
+
+const adapterOf = async (
+  base: Base,
+  adapters: readonly WeightedAdapter[],
+  products: ReadonlyMap<string, Product>,
+): Promise<StoredAdapter> => {
+  const ranks = Object.fromEntries([...products].map(([module, { a }]) => [module, a.length]));
+  const r = Math.max(...Object.values(ranks));
+  const others = Object.fromEntries(Object.entries(ranks).filter(([, size]) => size !== r));
+  const saved = [...new Set(adapters.flatMap(({ adapter }) => adapter.config.modules_to_save ?? []))];
+  const [{ config }] = adapters.map(({ adapter }) => adapter);
+  const adapter = planAdapter(
+    base.model,
+    loraConfig({
+      r,
+      lora_alpha: r, // s = 1: scalings are in the factors
+      rank_pattern: others,
+      alpha_pattern: others,
+      target_modules: [...products.keys()],
+      modules_to_save: saved.length === 0 ? null : saved,
+      task_type: config.task_type,
+      base_model_name_or_path: config.base_model_name_or_path,
+    }),
+  );
+  const stored: StoredAdapter = { adapter, parameters: new Float32Array(adapter.layout.size), frozen: new Float32Array(0) };
+  const values = valuesOf(stored);
+  const fill = (name: string, data: Float32Array): void => (values.get(name)!.data as Float32Array).set(data);
+  for (const [module, { a, b }] of products) {
+    const { kind } = adapter.targets.get(module)!;
+    fill(`${module}.${kind.A.name}`, fromColumns(a));
+    fill(`${module}.${kind.B.name}`, fromRows(b));
+  }
+  const mixed = mixedTensors(base, adapters);
+  for (const slot of adapter.layout.slots.filter(isWhole))
+    fill(slot.name, ((await mixed.get(slot.name)?.())?.data as Float32Array | undefined) ?? (await storedValues(base, slot.name)));
+  return stored;
+};
