@@ -3,7 +3,7 @@ import { LowrankError } from "../util/index.ts";
 import { findAdapter, getAdapter } from "./find.ts";
 import type { LibraryFolder } from "./folder.ts";
 import { checkAlias, checkTag, parseReference } from "./names.ts";
-import { claimAliases, checkMetrics } from "./publish.ts";
+import { checkMetrics, claimAliases, claimsNow } from "./publish.ts";
 import type { AdapterRecord } from "./record.ts";
 
 export interface Annotation {
@@ -32,6 +32,7 @@ export const annotate = async (
       metrics: Object.fromEntries(kept),
       licence: licence ?? record.licence,
       notes: notes ?? record.notes,
+      updated: new Date().toISOString(),
     };
     await writer.write(changed);
     return changed;
@@ -50,7 +51,10 @@ const nameOf = (reference: string): string => {
 export const setAlias = async (library: LibraryFolder, reference: string, alias: string): Promise<AdapterRecord> => {
   const name = nameOf(reference);
   checkAlias(alias);
-  return library.change(async (writer) => claimAliases(library, await getAdapter(library, reference), name, [alias], writer.write, writer));
+  return library.change(async (writer) => {
+    const record = await getAdapter(library, reference);
+    return claimAliases(library, writer, record, await claimsNow(library, name, [alias]), writer.write);
+  });
 };
 
 /** Takes an alias away; one that nothing claims is `not-found`. */

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { adapterDigest, digestFile, type AdapterIdentity } from "./digest.ts";
-import { someBase, workshop } from "./library.fixture.ts";
+import { workshop } from "./library.fixture.ts";
+import { someBase } from "./small-adapter.fixture.ts";
 
 const folder = workshop();
 

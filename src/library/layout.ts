@@ -37,9 +37,6 @@ export const digestOfEntry = (name: string): string | undefined => {
 /** A new path in `aside`, where things are written that are not there yet. */
 export const asidePath = (library: string): string => join(library, asideName, randomUUID());
 
-/** The path in `aside` of a transfer, which finds its bytes again after it was broken off. */
-export const partialPath = (library: string, sha256: string): string => join(library, asideName, `${sha256}.partial`);
-
 /** Writes a folder's entries through to the disk. */
 export const syncFolder = async (path: string): Promise<void> => {
   const handle = await open(path, "r");

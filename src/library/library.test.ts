@@ -4,7 +4,8 @@ import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { readPeftAdapter } from "../formats/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { openLibrary, type AddOptions, type Library } from "./library.ts";
-import { someBase, workshop, writeAdapter, type AdapterOptions } from "./library.fixture.ts";
+import { workshop } from "./library.fixture.ts";
+import { someBase, writeAdapter, type AdapterOptions } from "./small-adapter.fixture.ts";
 import type { Finding } from "./verify.ts";
 
 const folder = workshop();

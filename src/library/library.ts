@@ -9,7 +9,9 @@ import { checkPublication, publish, type Publication, type Published } from "./p
 import type { AdapterRecord, Version } from "./record.ts";
 import { removeAdapter, type RemoveOptions } from "./remove.ts";
 import { search, type LibraryQuery, type SearchResult } from "./search.ts";
+import type { Remote } from "./remotes/remote.ts";
 import { stageAdapter } from "./stage.ts";
+import { pull, push, sync, type TransferOptions, type TransferSummary } from "./transfer.ts";
 import { verifyLibrary, type Finding } from "./verify.ts";
 
 /** What `add` is told beside the folder. */
@@ -39,6 +41,12 @@ export interface Library {
   removeAlias(name: string, alias: string): Promise<void>;
   /** Takes a version out; its number is not given again, and its files stay until `collect`. */
   remove(reference: string, options?: RemoveOptions): Promise<Version[]>;
+  /** Brings adapters from another place: those that are named, or all. */
+  pull(remote: Remote, options?: TransferOptions): Promise<TransferSummary>;
+  /** Takes adapters to another place. */
+  push(remote: Remote, options?: TransferOptions): Promise<TransferSummary>;
+  /** Brings what is missing here, then takes what is missing there. */
+  sync(remote: Remote, options?: TransferOptions): Promise<{ readonly pulled: TransferSummary; readonly pushed: TransferSummary }>;
   collect(options?: CollectOptions): AsyncGenerator<Collected>;
   /** Reads everything and says what is sound and what is not. */
   verify(references?: readonly string[]): AsyncGenerator<Finding>;
@@ -67,6 +75,9 @@ const methods = (store: LibraryFolder): Library => ({
   setAlias: (reference, alias) => setAlias(store, reference, alias),
   removeAlias: (name, alias) => removeAlias(store, name, alias),
   remove: (reference, options) => removeAdapter(store, reference, options),
+  pull: (remote, options) => pull(store, remote, options),
+  push: (remote, options) => push(store, remote, options),
+  sync: (remote, options) => sync(store, remote, options),
   collect: (options) => collect(store, options),
   verify: async function* (references) {
     const digests: string[] = [];

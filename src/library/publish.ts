@@ -7,14 +7,12 @@ import { digestFile } from "./digest.ts";
 import type { LibraryFolder, Writer } from "./folder.ts";
 import { adapterPath } from "./layout.ts";
 import { checkAlias, checkName, checkTag } from "./names.ts";
-import { adapterFiles, type AdapterRecord, type Lineage, type PublishedVersion } from "./record.ts";
+import { adapterFiles, type AdapterRecord, type AliasClaim, type Lineage, type PublishedVersion } from "./record.ts";
 import type { StagedAdapter } from "./stage.ts";
 
 /** What people say of an adapter when they publish it. */
 export interface Publication {
   readonly name: string;
-  /** The version it had elsewhere: kept where it is free. Default: the next. */
-  readonly version?: number;
   /** `prod` and the like, which then stand for this version. */
   readonly aliases?: readonly string[];
   /** `key=value` or plain. */
@@ -33,7 +31,7 @@ export interface Published {
 }
 
 /** Every number that a name has had, with the adapter it stands for. */
-const versionsOf = (database: Database.Database, name: string): Map<number, string> =>
+export const versionsOf = (database: Database.Database, name: string): Map<number, string> =>
   new Map(
     database
       .prepare("SELECT number, digest FROM version JOIN adapter ON adapter.id = version.adapter WHERE version.name = ?")
@@ -80,12 +78,14 @@ const fresh = ({ digest, files, facts, base, baseName }: StagedAdapter, now: str
   licence: null,
   notes: "",
   created: now,
+  updated: now,
 });
 
 /** What was known, with what is said now in front of it. */
-export const merged = (
+const merged = (
   record: AdapterRecord,
-  { tags = [], metrics = {}, lineage = {}, licence, notes }: Omit<Publication, "name">,
+  { tags = [], metrics = {}, lineage = {}, licence, notes }: Publication,
+  now: string,
 ): AdapterRecord => ({
   ...record,
   tags: [...new Set([...record.tags, ...tags])].sort(),
@@ -93,56 +93,64 @@ export const merged = (
   lineage: { ...record.lineage, ...Object.fromEntries(Object.entries(lineage).filter(([, value]) => value !== null)) },
   licence: licence ?? record.licence,
   notes: notes !== undefined && notes !== "" ? notes : record.notes,
+  updated: now,
 });
 
-/** The record under a name: with the version that it has or had there, the one wanted if that is free, or the next. */
-const named = (
-  record: AdapterRecord,
-  taken: ReadonlyMap<number, string>,
-  { name, version: wanted }: Publication,
-  now: string,
-): AdapterRecord => {
-  if (record.names.some((one) => one.name === name)) return record;
-  const had = record.retired.find((one) => one.name === name);
-  const free = wanted !== undefined && (taken.get(wanted) ?? record.digest) === record.digest;
-  const version = had?.version ?? (free ? wanted : Math.max(0, ...taken.keys()) + 1);
-  return {
-    ...record,
-    names: [...record.names, { name, version, published: now }],
-    retired: record.retired.filter((one) => one !== had),
-  };
+/** The number that an adapter has or had under a name, the one wanted where that is free, or the next. */
+const numberFor = ({ digest, retired }: AdapterRecord, taken: ReadonlyMap<number, string>, name: string, wanted?: number): number => {
+  const had = retired.find((one) => one.name === name)?.version;
+  if (had !== undefined) return had;
+  const isFree = wanted !== undefined && (taken.get(wanted) ?? digest) === digest;
+  return isFree ? wanted : Math.max(0, ...taken.keys()) + 1;
 };
 
-/** A time after all of these, and now at the earliest. */
-const after = (times: readonly string[], now: string): string =>
-  new Date(Math.max(Date.parse(now), ...times.map((time) => Date.parse(time) + 1 || 0))).toISOString();
+/** The record under a name, with a number that no other adapter has there. */
+export const named = (
+  record: AdapterRecord,
+  taken: ReadonlyMap<number, string>,
+  { name, version: wanted, published }: { readonly name: string; readonly version?: number; readonly published: string },
+): AdapterRecord => {
+  if (record.names.some((one) => one.name === name)) return record;
+  const version = numberFor(record, taken, name, wanted);
+  const retired = record.retired.filter((one) => one.name !== name || one.version !== version);
+  return { ...record, names: [...record.names, { name, version, published }], retired };
+};
 
-/** Makes aliases of a name stand for an adapter: its own claims first, then the others' are withdrawn. Needs the lock. */
+/** Claims to aliases of a name that are later than all there are, and not before now. */
+export const claimsNow = async (library: LibraryFolder, name: string, aliases: readonly string[]): Promise<AliasClaim[]> => {
+  const claimants = await library.ask((database) => aliases.map((alias) => claimantsOf(database, name, alias)));
+  return aliases.map((alias, index) => {
+    const times = claimants[index].map(([, since]) => Date.parse(since) + 1 || 0);
+    return { name, alias, since: new Date(Math.max(Date.now(), ...times)).toISOString() };
+  });
+};
+
+/** Those of an adapter's claims that are later than every other adapter's. */
+export const latestClaims = (library: LibraryFolder, digest: string, claims: readonly AliasClaim[]): Promise<AliasClaim[]> =>
+  library.ask((database) =>
+    claims.filter(({ name, alias, since }) =>
+      claimantsOf(database, name, alias).every(([other, earlier]) => other === digest || earlier < since),
+    ),
+  );
+
+/** Writes a record with claims that are the latest, then takes the aliases from the adapters that claimed them before. */
 export const claimAliases = async (
   library: LibraryFolder,
-  record: AdapterRecord,
-  name: string,
-  aliases: readonly string[],
-  write: (record: AdapterRecord) => Promise<void>,
   writer: Writer,
+  record: AdapterRecord,
+  claims: readonly AliasClaim[],
+  write: (record: AdapterRecord) => Promise<void>,
 ): Promise<AdapterRecord> => {
-  const now = new Date().toISOString();
-  const claimants = await library.ask((database) => aliases.map((alias) => claimantsOf(database, name, alias)));
-  const others = record.aliases.filter((claim) => claim.name !== name || !aliases.includes(claim.alias));
-  const claims = aliases.map((alias, index) => ({
-    name,
-    alias,
-    since: after(
-      claimants[index].map(([, since]) => since),
-      now,
-    ),
-  }));
-  const claiming = { ...record, aliases: [...others, ...claims] };
+  const earlier = await library.ask((database) =>
+    claims.flatMap(({ name, alias }) => claimantsOf(database, name, alias).map(([digest]) => digest)),
+  );
+  const others = (aliases: readonly AliasClaim[]): AliasClaim[] =>
+    aliases.filter((claim) => !claims.some(({ name, alias }) => name === claim.name && alias === claim.alias));
+  const claiming = { ...record, aliases: [...others(record.aliases), ...claims] };
   await write(claiming);
-  for (const digest of new Set(claimants.flat().map(([claimant]) => claimant))) {
+  for (const digest of new Set(earlier)) {
     const other = digest === record.digest ? undefined : library.read(digest);
-    if (other === undefined) continue;
-    await writer.write({ ...other, aliases: other.aliases.filter((claim) => claim.name !== name || !aliases.includes(claim.alias)) });
+    if (other !== undefined) await writer.write({ ...other, aliases: others(other.aliases) });
   }
   return claiming;
 };
@@ -156,6 +164,17 @@ export const isWhole = async (library: string, { digest, files }: Pick<AdapterRe
   return true;
 };
 
+/** Takes damaged files out of an adapter's place, so that whole ones can go there. Needs the lock. */
+export const clearDamage = async (
+  library: LibraryFolder,
+  writer: Writer,
+  adapter: Pick<AdapterRecord, "digest" | "files">,
+): Promise<void> => {
+  if (await isWhole(library.folder, adapter)) return;
+  const damaged = await writer.withdraw(adapter.digest);
+  if (damaged !== undefined) await rm(damaged, { recursive: true, force: true });
+};
+
 /** Puts a staged adapter in its place and publishes it; one that the library has keeps its files, unless they are damaged. */
 export const publish = (library: LibraryFolder, staged: StagedAdapter, publication: Publication): Promise<Published> =>
   library.change(async (writer) => {
@@ -163,13 +182,11 @@ export const publish = (library: LibraryFolder, staged: StagedAdapter, publicati
     const { name, aliases = [] } = publication;
     const taken = await library.ask((database) => versionsOf(database, name));
     const known = library.read(staged.digest);
-    if (known !== undefined && !(await isWhole(library.folder, staged))) {
-      const damaged = await writer.withdraw(staged.digest);
-      if (damaged !== undefined) await rm(damaged, { recursive: true, force: true });
-    }
-    const before = known ?? fresh(staged, now);
-    const record = named(merged({ ...before, files: staged.files }, publication), taken, publication, now);
-    const version = record.names.find((one) => one.name === name)!;
-    const published = await claimAliases(library, record, name, aliases, (claiming) => writer.place(claiming, staged.path), writer);
+    if (known !== undefined) await clearDamage(library, writer, staged);
+    const described = merged({ ...(known ?? fresh(staged, now)), files: staged.files }, publication, now);
+    const record = named(described, taken, { name, published: now });
+    const claims = await claimsNow(library, name, aliases);
+    const published = await claimAliases(library, writer, record, claims, (claiming) => writer.place(claiming, staged.path));
+    const version = published.names.find((one) => one.name === name)!;
     return { record: published, version, isNew: known?.names.some((one) => one.name === name) !== true };
   });

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { someBase } from "./library.fixture.ts";
+import { someBase } from "./small-adapter.fixture.ts";
 import { labelOf, recordOf, recordText, type AdapterRecord } from "./record.ts";
 
 const file = { bytes: 10, sha256: "c".repeat(64) };
@@ -17,6 +17,7 @@ const record: AdapterRecord = {
   licence: null,
   notes: "",
   created: "2026-01-01T00:00:00.000Z",
+  updated: "2026-01-02T00:00:00.000Z",
 };
 
 it("comes back from its text, without what a later version may add", () => {

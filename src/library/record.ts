@@ -77,6 +77,8 @@ export interface AdapterRecord {
   readonly notes: string;
   /** When the library first saw it; ISO 8601, UTC. */
   readonly created: string;
+  /** When tags, metrics, lineage, licence or notes last changed: of two libraries' words the later holds. */
+  readonly updated: string;
 }
 
 const isText = (value: unknown): value is string => typeof value === "string";
@@ -117,6 +119,7 @@ const checks: Readonly<Record<keyof AdapterRecord, (value: unknown) => boolean>>
   licence: isTextOrNull,
   notes: isText,
   created: isText,
+  updated: isText,
 };
 
 /** Checks what was read as a record; `invalid-file` names the field that is none. Keys of later versions are dropped. */

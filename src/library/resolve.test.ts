@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { LowrankError } from "../util/index.ts";
 import { openLibrary, type Library } from "./library.ts";
-import { someBase, workshop, writeAdapter } from "./library.fixture.ts";
+import { workshop } from "./library.fixture.ts";
+import { someBase, writeAdapter } from "./small-adapter.fixture.ts";
 import { resolveAdapter, type ResolveAdapterOptions } from "./resolve.ts";
 
 const folder = workshop();

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { openLibrary, type Library } from "./library.ts";
-import { someBase, workshop, writeAdapter } from "./library.fixture.ts";
+import { workshop } from "./library.fixture.ts";
+import { someBase, writeAdapter } from "./small-adapter.fixture.ts";
 import { parseMetricBound, type LibraryQuery } from "./search.ts";
 
 const folder = workshop();

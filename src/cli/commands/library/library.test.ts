@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { someBase, writeAdapter } from "../../../library/library.fixture.ts";
+import { someBase, writeAdapter } from "../../../library/small-adapter.fixture.ts";
 import { lowrank, lowrankJson, oneLine } from "../command.fixture.ts";
 
 const parent = mkdtempSync(join(tmpdir(), "lowrank-cli-library-"));
