@@ -13,6 +13,7 @@ import {
 } from "./generate/index.ts";
 import {
   loadAdapter,
+  loadedOn,
   loraConfig,
   planAdapter,
   saveAdapter,
@@ -128,7 +129,11 @@ export const loadModel = async (
     backend,
     attach: (config = {}, seed = 0) =>
       startAdapter(planAdapter(base.model, loraConfig({ base_model_name_or_path: reference, ...config })), base, seed),
-    loadAdapter: (folder, { allowOtherBase = false } = {}) => loadAdapter(folder, base.model, { baseDigest: base.digest, allowOtherBase }),
+    loadAdapter: (folder, { allowOtherBase = false } = {}) =>
+      loadAdapter(folder, base.model, {
+        ...loadedOn(base, backend),
+        allowOtherBase,
+      }),
     saveAdapter: (folder, adapter) => saveAdapter(folder, base.model, adapter, base.digest),
     train: async function* ({ data, evalData, loss: chosen, output, adapter, resume = false, signal, ...given }) {
       const sequenceLength = Math.min(defaultSettings.sequenceLength, base.model.maxPositions);

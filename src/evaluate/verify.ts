@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { ourName, readJsonObject, readSafetensorsHeader, readTensor, readTensorF32 } from "../formats/index.ts";
 import { input, program } from "../graph/index.ts";
 import { mergedInference } from "../generate/inference.ts";
-import { adaptedModules, frozenFeeds, frozenTensors, loadAdapter, slotTensors, type StoredAdapter } from "../lora/index.ts";
+import { adaptedModules, frozenFeeds, frozenTensors, loadAdapter, loadedOn, slotTensors, type StoredAdapter } from "../lora/index.ts";
 import { modelModules, openBase, storedTensors, type Base, type Model } from "../models/index.ts";
 import { viewOf, type Modules } from "../nn/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
@@ -140,7 +140,9 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
   const half = halves[golden.recipe?.dtype ?? ""];
   const model = (half && base.model.withRoundedBuffers?.(half)) ?? base.model;
   const recordedBase = { ...base, model };
-  const stored = await loadAdapter(join(directory, "adapter"), model, { baseDigest: base.digest });
+  const stored = await loadAdapter(join(directory, "adapter"), model, {
+    ...loadedOn(base, backend),
+  });
   const mask = await integers("attention_mask");
   const batch = batchOf(await integers("input_ids"), mask, await integers("labels"), location("input_ids").shape);
   const find = storedTensors(base);

@@ -7,9 +7,10 @@ import { broadcast, concat, input, program, reshape, type Tensor } from "../grap
 import { openBase, storedTensors, storedValues, type Base } from "../models/index.ts";
 import { viewOf } from "../nn/index.ts";
 import { referenceBackend } from "../runtime/index.ts";
+import { startAdapter } from "./start.ts";
 import { f32, random, sizeOf, type HostTensor } from "../util/index.ts";
 import { adaptedModules, slotTensors } from "./adapted-modules.ts";
-import { planAdapter, startAdapter, type Adapter } from "./adapter.ts";
+import { planAdapter, type Adapter } from "./adapter.ts";
 import { loraConfig, type LoraConfig } from "./config.ts";
 
 let bases: Readonly<Record<"tied" | "biased", Base>>;

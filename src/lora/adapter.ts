@@ -1,15 +1,14 @@
 /** @file An adapter planned for a model: its targets and its places in the flat vectors of trained and of frozen tensors. It knows nothing about files or graphs. */
-import { turnFactor } from "../formats/index.ts";
-import { storedValues, type Base, type Model } from "../models/index.ts";
+import type { Model } from "../models/index.ts";
 import { layoutOf, viewOf, type ParameterLayout, type ParameterSlot } from "../nn/index.ts";
-import { f32, hashText, LowrankError, random, type HostTensor } from "../util/index.ts";
+import { f32, LowrankError, type HostTensor } from "../util/index.ts";
 import type { LoraConfig } from "./config.ts";
 import { candidatesOf } from "./kinds/index.ts";
 import { isShifted } from "./shift.ts";
 import { selectTargets, type AdapterTarget } from "./targets.ts";
 import { variantOf } from "./variants/index.ts";
 import type { Variant } from "./variants/variant.ts";
-import { isWhole, wholeParameters } from "./whole.ts";
+import { wholeParameters } from "./whole.ts";
 
 export interface Adapter {
   readonly config: LoraConfig;
@@ -64,32 +63,4 @@ export const valuesOf = ({ adapter, parameters, frozen }: StoredAdapter): Map<st
   const views = (slots: readonly ParameterSlot[], flat: Float32Array): [string, HostTensor][] =>
     slots.map((slot) => [slot.name, f32(viewOf(flat, slot), slot.shape)]);
   return new Map([...views(adapter.layout.slots, parameters), ...views(adapter.frozen.slots, frozen)]);
-};
-
-/** The base's weight of a target, (out, in). */
-const targetWeight = async (base: Pick<Base, "model" | "weights">, target: AdapterTarget): Promise<Float32Array> => {
-  const { module, inFeatures, outFeatures, turned } = target;
-  const W = await storedValues(base, `${module}.weight`);
-  return turned ? (turnFactor(f32(W, [inFeatures, outFeatures]), module).data as Float32Array) : W;
-};
-
-/**
- * Starting values by seed: each target has a stream of its own, and tensors that are trained whole start as the base has them.
- * @example const stored = await startAdapter(planAdapter(base.model, loraConfig({ r: 8 })), base, 0);
- */
-export const startAdapter = async (adapter: Adapter, base: Pick<Base, "model" | "weights">, seed: number): Promise<StoredAdapter> => {
-  const { config, variant, targets, layout, frozen } = adapter;
-  const stored: StoredAdapter = { adapter, parameters: new Float32Array(layout.size), frozen: new Float32Array(frozen.size) };
-  const values = valuesOf(stored);
-  const view = (name: string): Float32Array => values.get(name)!.data as Float32Array;
-  for (const target of targets.values())
-    await variant.start({
-      target,
-      config,
-      values: (name) => view(`${target.module}.${name}`),
-      generator: random(seed, hashText(target.module)),
-      weight: () => targetWeight(base, target),
-    });
-  for (const slot of layout.slots) if (isWhole(slot)) view(slot.name).set(await storedValues(base, slot.name));
-  return stored;
 };

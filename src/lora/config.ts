@@ -1,8 +1,22 @@
 /** @file The configuration of an adapter, with PEFT's field names, defaults and meaning. It knows nothing about files or models. */
 import { LowrankError } from "../util/index.ts";
+import type { CordaOptions } from "./init/corda.ts";
+import type { EvaOptions } from "./init/eva.ts";
+import { initNames, isInitName } from "./init/initialisations.ts";
+import type { LoraGaOptions } from "./init/lora-ga.ts";
 
 /** PEFT's `init_lora_weights`, as far as it is offered. */
-export type InitName = true | false | "gaussian";
+export type InitName =
+  | boolean
+  | "gaussian"
+  | "orthogonal"
+  | "pissa"
+  | `pissa_niter_${number}`
+  | "olora"
+  | "loftq"
+  | "eva"
+  | "corda"
+  | "lora_ga";
 
 /** PEFT's `LoraConfig`. */
 export interface LoraConfig {
@@ -36,6 +50,12 @@ export interface LoraConfig {
   readonly modules_to_save: readonly string[] | null;
   /** How A and B start. Default true: A uniform as PyTorch's linear layers, B zero. */
   readonly init_lora_weights: InitName;
+  /** What the start "eva" is told; null for its defaults. */
+  readonly eva_config: Partial<EvaOptions> | null;
+  /** What the start "corda" is told. */
+  readonly corda_config: Partial<CordaOptions> | null;
+  /** What the start "lora_ga" is told. */
+  readonly lora_ga_config: Partial<LoraGaOptions> | null;
   /** PEFT's task name. Default "CAUSAL_LM". */
   readonly task_type: string | null;
   /** Where the base came from, for people and for PEFT's auto classes. */
@@ -58,6 +78,9 @@ const defaults: LoraConfig = {
   lora_bias: false,
   modules_to_save: null,
   init_lora_weights: true,
+  eva_config: null,
+  corda_config: null,
+  lora_ga_config: null,
   task_type: "CAUSAL_LM",
   base_model_name_or_path: null,
 };
@@ -78,6 +101,19 @@ const isTable =
   (value) =>
     typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every(holds);
 
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
+const isBoolean = (value: unknown): boolean => typeof value === "boolean";
+const isAtLeastOne = (value: unknown): boolean => isPositive(value) && (value as number) >= 1;
+const isOneOf =
+  (...values: readonly string[]): Check[0] =>
+  (value) =>
+    values.includes(value as string);
+/** Fields that are there hold; others are of other versions. */
+const isRecordOf =
+  (fields: Readonly<Record<string, Check[0]>>): Check[0] =>
+  (value) =>
+    isObject(value) && Object.entries(fields).every(([name, holds]) => value[name] === undefined || holds(value[name]));
+
 const checks: Readonly<Record<keyof LoraConfig, Check>> = {
   r: [isRank, "a positive integer"],
   lora_alpha: [isPositive, "a positive number"],
@@ -96,7 +132,22 @@ const checks: Readonly<Record<keyof LoraConfig, Check>> = {
   use_dora: [isFlag, "true or false"],
   lora_bias: [isFlag, "true or false"],
   modules_to_save: [orNull(isTexts), "module names or null"],
-  init_lora_weights: [(value) => typeof value === "boolean" || value === "gaussian", 'true, false or "gaussian"'],
+  init_lora_weights: [isInitName, `one of ${initNames.join(", ")}`],
+  eva_config: [
+    orNull(isRecordOf({ rho: isAtLeastOne, use_label_mask: isBoolean, whiten: isBoolean, adjust_scaling_factors: isBoolean })),
+    "rho (1 or more), use_label_mask, whiten, adjust_scaling_factors, or null",
+  ],
+  corda_config: [orNull(isRecordOf({ corda_method: isOneOf("ipm", "kpm") })), 'corda_method ("ipm" or "kpm"), or null'],
+  lora_ga_config: [
+    orNull(
+      isRecordOf({
+        direction: isOneOf("ArB2r", "A2rBr", "ArBr", "random"),
+        scale: isOneOf("stable", "weight_svd", "gd_scale", "unit"),
+        stable_gamma: isPositive,
+      }),
+    ),
+    "direction (ArB2r, A2rBr, ArBr, random), scale (stable, weight_svd, gd_scale, unit), stable_gamma, or null",
+  ],
   task_type: [orNull(isText), "a task name or null"],
   base_model_name_or_path: [orNull((value) => typeof value === "string"), "a name, a path or null"],
 };
@@ -139,16 +190,9 @@ export const readLoraConfig = (raw: Readonly<Record<string, unknown>>, where: st
     // PEFT writes an empty list where it has looked for parameters of experts and found that none are meant.
     if (!values.includes(raw[key]) && JSON.stringify(raw[key]) !== "[]")
       throw new LowrankError("unsupported", `The option "${key}": ${JSON.stringify(raw[key])} is not offered.`, { where });
-  if (typeof raw["init_lora_weights"] === "string" && raw["init_lora_weights"] !== "gaussian")
-    throw new LowrankError(
-      "unsupported",
-      `"init_lora_weights": ${JSON.stringify(raw["init_lora_weights"])} changes the base and is not offered.`,
-      {
-        where,
-        fix: "Save the adapter converted to plain LoRA (PEFT: path_initial_model_for_weight_conversion).",
-      },
-    );
-  const given = Object.fromEntries(Object.keys(defaults).flatMap((key) => (raw[key] === undefined ? [] : [[key, raw[key]]])));
+  // MiCA's start is not offered, and an adapter that has been trained does not need it.
+  const started = raw["init_lora_weights"] === "mica" ? { ...raw, init_lora_weights: true } : raw;
+  const given = Object.fromEntries(Object.keys(defaults).flatMap((key) => (started[key] === undefined ? [] : [[key, started[key]]])));
   // PEFT takes one layer index without a list, and null for empty tables.
   if (typeof given["layers_to_transform"] === "number") given["layers_to_transform"] = [given["layers_to_transform"]];
   for (const key of ["rank_pattern", "alpha_pattern"]) given[key] ??= {};

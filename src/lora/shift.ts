@@ -11,12 +11,14 @@ import type { SavedContent, VariantParameter } from "./variants/variant.ts";
 /** The short names of A₀ and B₀. */
 export const shift = { A: "start_A", B: "start_B" } as const;
 
-/** Under this key a file's metadata says how an adapter was started that no longer shows it. */
-const startKey = "lowrank.start";
-
 /** Whether a target of this kind starts with a pair that is taken from the base. */
-export const isShifted = ({ kind }: AdapterTarget, { init_lora_weights: start }: LoraConfig): boolean =>
-  kind.initialisation(start).shifts === true;
+export const isShifted = ({ kind }: AdapterTarget, config: LoraConfig): boolean => kind.initialisation(config).shifts === true;
+
+/** What an adapter's files leave out: A₀ and B₀ of each shifted target, by their names in its layouts. */
+export const shiftNames = ({ targets, config }: Pick<SavedContent, "targets" | "config">): string[] =>
+  [...targets.values()]
+    .filter((target) => isShifted(target, config))
+    .flatMap(({ module }) => [`${module}.${shift.A}`, `${module}.${shift.B}`]);
 
 /** A₀ and B₀ beside A and B, where the start shifts the base. */
 export const withShift = (factors: readonly VariantParameter[], target: AdapterTarget, config: LoraConfig): VariantParameter[] =>
@@ -68,7 +70,7 @@ export const withoutShift = (content: SavedContent): SavedContent => {
   return {
     targets,
     tensors: joined,
-    metadata: { ...metadata, [startKey]: String(config.init_lora_weights) },
+    metadata,
     config: {
       ...config,
       r: 2 * config.r,

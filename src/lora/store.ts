@@ -3,8 +3,9 @@ import { readPeftAdapter, writePeftAdapter } from "../formats/index.ts";
 import type { Model } from "../models/index.ts";
 import { LowrankError, type HostTensor } from "../util/index.ts";
 import { planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapter.ts";
-import { readLoraConfig, writeLoraConfig } from "./config.ts";
+import { readLoraConfig, writeLoraConfig, type LoraConfig } from "./config.ts";
 import { candidatesOf } from "./kinds/index.ts";
+import { isShifted, shiftNames } from "./shift.ts";
 import { targetNames } from "./targets.ts";
 import type { SavedContent } from "./variants/variant.ts";
 import { isWhole } from "./whole.ts";
@@ -12,11 +13,32 @@ import { isWhole } from "./whole.ts";
 /** Under this key the file's metadata holds the digest of the base that the adapter was trained on. */
 const digestKey = "lowrank.base";
 
+/** Under this key it says how an adapter was started whose configuration no longer shows it. */
+const startKey = "lowrank.start";
+
+/**
+ * A configuration as files have it. Readers make a start again that its name tells them of, which takes time, data or a changed base, and
+ * is for nothing: the values are there.
+ */
+const withoutStart = (config: LoraConfig): LoraConfig => ({
+  ...config,
+  init_lora_weights: true,
+  eva_config: null,
+  corda_config: null,
+  lora_ga_config: null,
+});
+
 /** An adapter as its kind has it in files. */
 export const savedContent = (stored: StoredAdapter): SavedContent => {
   const { variant, targets, config } = stored.adapter;
   const whole = { config, targets, tensors: valuesOf(stored), metadata: {} };
-  return variant.saved?.(whole) ?? whole;
+  const content = variant.saved?.(whole) ?? whole;
+  if ([...targets.values()].every(({ kind }) => kind.initialisation(config).needs === "nothing")) return content;
+  return {
+    ...content,
+    config: withoutStart(content.config),
+    metadata: { ...content.metadata, [startKey]: String(config.init_lora_weights) },
+  };
 };
 
 /** Writes an adapter as PEFT reads it, with the digest of its base. */
@@ -36,7 +58,9 @@ export const saveAdapter = async (directory: string, model: Model, stored: Store
 };
 
 const checkTensors = (adapter: Adapter, tensors: ReadonlyMap<string, HostTensor>, where: string): void => {
-  const slots = new Map([...adapter.layout.slots, ...adapter.frozen.slots].map((slot) => [slot.name, slot]));
+  const leftOut = new Set(shiftNames(adapter));
+  const kept = [...adapter.layout.slots, ...adapter.frozen.slots].filter(({ name }) => !leftOut.has(name));
+  const slots = new Map(kept.map((slot) => [slot.name, slot]));
   const list = (names: readonly string[]): string =>
     names.slice(0, 4).join(", ") + (names.length > 4 ? ` and ${names.length - 4} more` : "");
   const missing = [...slots.keys()].filter((name) => !tensors.has(name));
@@ -66,11 +90,46 @@ const checkTensors = (adapter: Adapter, tensors: ReadonlyMap<string, HostTensor>
     );
 };
 
+/**
+ * An adapter that was saved as it was trained, beside a base that its start had taken a part from. PEFT takes that part again when it loads
+ * such an adapter; so does this, where the base alone decides which part it was.
+ */
+const startAgain = async (adapter: Adapter, start: LoadAdapterOptions["start"], where: string): Promise<StoredAdapter> => {
+  const { config, targets } = adapter;
+  const unrepeatable = [...targets.values()].find(
+    (target) => isShifted(target, config) && target.kind.initialisation(config).repeats?.(target) !== true,
+  );
+  if (unrepeatable !== undefined)
+    throw new LowrankError(
+      "unsupported",
+      `The adapter was saved as it was trained, beside a base that its start ("init_lora_weights": "${String(config.init_lora_weights)}") ` +
+        `had changed, and the base alone does not tell how it changed ${unrepeatable.module}.`,
+      { where, fix: "Save it again with PEFT, converted: save_pretrained(…, path_initial_model_for_weight_conversion=…)." },
+    );
+  if (start === undefined)
+    throw new LowrankError("unsupported", "The adapter was saved as it was trained, beside a changed base, which is not at hand here.", {
+      where,
+      fix: "Save it again, converted to plain LoRA.",
+    });
+  return start(adapter);
+};
+
+const checkRounding = ({ targets, config }: Adapter, where: string): void => {
+  if ([...targets.values()].some(({ kind }) => kind.initialisation(config).needs === "rounding"))
+    throw new LowrankError(
+      "unsupported",
+      `The adapter belongs to a base that PEFT rounds when it loads it ("init_lora_weights": "${String(config.init_lora_weights)}").`,
+      { where, fix: "Merge it into that base with PEFT, and use the merged model." },
+    );
+};
+
 export interface LoadAdapterOptions {
   /** Digest of the base at hand; an adapter that was trained on another one is refused. */
   readonly baseDigest: string;
   /** Loads it nevertheless. Default false. */
   readonly allowOtherBase?: boolean;
+  /** Starts an adapter on the base at hand, for those that were saved beside a base that their start had changed; default refuses them. */
+  readonly start?: (adapter: Adapter) => Promise<StoredAdapter>;
 }
 
 /**
@@ -80,7 +139,7 @@ export interface LoadAdapterOptions {
 export const loadAdapter = async (
   directory: string,
   model: Model,
-  { baseDigest, allowOtherBase = false }: LoadAdapterOptions,
+  { baseDigest, allowOtherBase = false, start }: LoadAdapterOptions,
 ): Promise<StoredAdapter> => {
   const { config, tensors, metadata } = await readPeftAdapter(directory);
   const recorded = metadata[digestKey];
@@ -94,12 +153,16 @@ export const loadAdapter = async (
       },
     );
   const adapter = planAdapter(model, readLoraConfig(config, `${directory}/adapter_config.json`));
+  checkRounding(adapter, directory);
   checkTensors(adapter, tensors, directory);
   const { layout, frozen, variant, targets } = adapter;
-  const stored: StoredAdapter = { adapter, parameters: new Float32Array(layout.size), frozen: new Float32Array(frozen.size) };
+  const stored: StoredAdapter =
+    shiftNames(adapter).length > 0
+      ? await startAgain(adapter, start, directory)
+      : { adapter, parameters: new Float32Array(layout.size), frozen: new Float32Array(frozen.size) };
   const values = valuesOf(stored);
   const view = (name: string): Float32Array => values.get(name)!.data as Float32Array;
-  for (const name of values.keys()) view(name).set(tensors.get(name)!.data as Float32Array);
+  for (const [name, { data }] of tensors) view(name).set(data as Float32Array);
   const acts =
     layout.slots.some(isWhole) || [...targets.values()].some((target) => variant.acts(target, (name) => view(`${target.module}.${name}`)));
   if (!acts)

@@ -135,7 +135,9 @@ describe("configuration", () => {
     [{ peft_type: "LORA", layer_replication: [[0, 1]] }, 'The option "layer_replication": [[0,1]] is not offered.'],
     [{ peft_type: "LORA", use_qalora: true }, 'The option "use_qalora": true is not offered.'],
     [{ peft_type: "LORA", trainable_token_indices: [1] }, 'The option "trainable_token_indices": [1] is not offered.'],
-    [{ peft_type: "LORA", init_lora_weights: "pissa" }, '"init_lora_weights": "pissa" changes the base and is not offered.'],
+    [{ peft_type: "LORA", init_lora_weights: "pizza" }, '"init_lora_weights" is "pizza" where one of true, false, gaussian, orthogonal, '],
+    [{ peft_type: "LORA", init_lora_weights: "pissa_niter_0" }, "lora_ga, pissa_niter_N is needed."],
+    [{ peft_type: "LORA", init_lora_weights: "true" }, '"init_lora_weights" is "true" where one of true, '],
   ])("refuses %j by name", (raw, message) => expect(() => readLoraConfig(raw, "adapter_config.json")).toThrow(message));
 
   it("ignores keys of newer versions and takes a single layer index", () => {

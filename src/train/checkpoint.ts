@@ -24,6 +24,7 @@ import { checkSameConfiguration, type RunConfiguration } from "./run-configurati
 const vectorsFile = "state.safetensors";
 const progressFile = "state.json";
 const version = 1;
+const frozenName = "frozen";
 const momentPrefix = "optimiser.";
 
 /** How far a run has come; plain JSON. */
@@ -44,6 +45,8 @@ export interface TrainingState {
   readonly progress: TrainingProgress;
   /** The flat vector of trainable parameters. */
   readonly parameters: Float32Array;
+  /** What is trained beside them and never changes; default nothing. */
+  readonly frozen?: Float32Array;
   readonly optimiser: OptimiserState;
 }
 
@@ -92,10 +95,11 @@ const saveFailed = (error: unknown, step: number, runFolder: string, earlier: Ch
  */
 export const saveTrainingState = async (
   runFolder: string,
-  { progress, parameters, optimiser }: TrainingState,
+  { progress, parameters, frozen, optimiser }: TrainingState,
   { configuration, isBest = false, keep = 2, saveModel }: SaveOptions,
 ): Promise<string> => {
   const tensors = new Map([["parameters", f32(parameters)]]);
+  if (frozen !== undefined && frozen.length > 0) tensors.set(frozenName, f32(frozen));
   for (const [name, vector] of Object.entries(optimiser.vectors)) tensors.set(`${momentPrefix}${name}`, f32(vector));
   try {
     return await commitCheckpoint(runFolder, { step: progress.step, isBest, keep }, async (folder) => {
@@ -138,12 +142,14 @@ const readState = async (folder: string, { progress, optimiserStep }: StoredProg
   const { tensors } = await readSafetensorsHeader(join(folder, vectorsFile));
   const vectors: Record<string, Float32Array> = {};
   let parameters = new Float32Array();
+  let frozen: Float32Array | undefined;
   for (const [name, location] of tensors) {
     const data = (await readTensor(location)).data as Float32Array<ArrayBuffer>;
     if (name.startsWith(momentPrefix)) vectors[name.slice(momentPrefix.length)] = data;
+    else if (name === frozenName) frozen = data;
     else parameters = data;
   }
-  return { progress, parameters, optimiser: { step: optimiserStep, vectors } };
+  return { progress, parameters, ...(frozen && { frozen }), optimiser: { step: optimiserStep, vectors } };
 };
 
 /** The damage, with the newest other checkpoint that is whole. */

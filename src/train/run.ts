@@ -212,6 +212,8 @@ export async function* run<Example>(options: RunOptions<Example>): AsyncGenerato
   const totalSteps = countSteps(epochBatches, settings);
   const configuration = configurationOf(options);
   const state = resume ? await loadTrainingState(output, configuration) : undefined;
+  // Made again it could differ in its last bits.
+  if (subject.method === "lora" && state?.frozen !== undefined) subject.stored.frozen.set(state.frozen);
   const parameters = await startOf(subject, trainable, settings.seed);
 
   await makeFolder(output);
@@ -237,11 +239,11 @@ export async function* run<Example>(options: RunOptions<Example>): AsyncGenerato
     saveEvery: settings.saveEvery,
     earlyStopping: { patience: settings.patience === 0 ? Infinity : settings.patience },
     save: (state, isBest) =>
-      saveTrainingState(output, state, {
-        configuration,
-        isBest,
-        saveModel: (folder) => saveResult(subject, trainable, state.parameters, folder),
-      }),
+      saveTrainingState(
+        output,
+        { ...state, ...(subject.method === "lora" && { frozen: subject.stored.frozen }) },
+        { configuration, isBest, saveModel: (folder) => saveResult(subject, trainable, state.parameters, folder) },
+      ),
     ...(state && { resume: state }),
     ...(signal && { signal }),
   });

@@ -72,9 +72,9 @@ export const run = async (options: MergeOptions, context: CommandContext): Promi
   const { checkOutput, write } = writers[options.format];
   await checkOutput(options.output, options.force);
   const base = await openBase(await modelFolder(options.model, context));
-  const adapters = await openAdapters({ base }, options.adapter, options, context);
   const backend = ortBackend(ortOptions(options));
   try {
+    const adapters = await openAdapters({ base, backend }, options.adapter, options, context);
     const { bytes, lines, report } = await write(options, backend, base, adapters);
     context.out(`Merged model in ${options.output}: ${formatBytes(bytes)}.`);
     for (const line of lines) context.out(line);

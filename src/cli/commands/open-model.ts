@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { resolveModel } from "../../formats/index.ts";
 import { loadModel, type LanguageModel } from "../../language-model.ts";
 import type { ResolveAdapterOptions } from "../../library/index.ts";
-import { loadAdapter, type WeightedAdapter } from "../../lora/index.ts";
+import { loadAdapter, loadedOn, type WeightedAdapter } from "../../lora/index.ts";
 import type { OpenBaseOptions } from "../../models/index.ts";
 import type { PrecisionName } from "../../nn/index.ts";
 import type { OrtOptions } from "../../runtime/index.ts";
@@ -82,14 +82,14 @@ export interface AdapterFlags {
 
 /** Loads what `--adapter` names, in order: folders, adapters of the library, or names on the hub. */
 export const openAdapters = async (
-  { base }: Pick<LanguageModel, "base">,
+  { base, backend }: Pick<LanguageModel, "base"> & Partial<Pick<LanguageModel, "backend">>,
   references: readonly string[],
   { allowOtherBase, library }: AdapterFlags,
   context: CommandContext,
 ): Promise<NamedAdapter[]> => {
   const adapters: NamedAdapter[] = [];
   for (const { directory, weight } of references.map((reference) => parseAdapter(reference))) {
-    const bases = { baseDigest: base.digest, allowOtherBase };
+    const bases = { ...(backend === undefined ? { baseDigest: base.digest } : loadedOn(base, backend)), allowOtherBase };
     const folder = await adapterFolder(directory, { ...bases, ...(library !== undefined && { library }) }, context);
     const stored = await loadAdapter(folder, base.model, bases);
     adapters.push({ ...stored, directory, weight });

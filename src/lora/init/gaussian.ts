@@ -2,6 +2,7 @@
 import type { Initialisation } from "./initialisation.ts";
 
 export const gaussian: Initialisation = {
+  needs: "nothing",
   start: (A, _, { target, generator }) => {
     for (let index = 0; index < A.length; index++) A[index] = generator.normal() / target.rank;
   },

@@ -1,16 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { random } from "../../util/index.ts";
-import type { InitName } from "../config.ts";
+import { loraConfig, type InitName } from "../config.ts";
 import { linear } from "../kinds/linear.ts";
-import { initialisationOf } from "./initialisation.ts";
+import type { StartContext } from "./initialisation.ts";
+import { initialisationOf } from "./initialisations.ts";
 
 const target = { module: "m", kind: linear, isOrdinary: true, inFeatures: 400, outFeatures: 300, rank: 16, scaling: 2 };
 
 const filled = async (name: InitName, seed = 1) => {
   const A = new Float32Array(400 * 16);
   const B = new Float32Array(16 * 300);
-  const context = { target, generator: random(seed), weight: () => Promise.reject(new Error("not asked for")) };
-  await initialisationOf(name).start(A, B, context);
+  const context = { target, generator: random(seed) } as unknown as StartContext;
+  await initialisationOf(loraConfig({ init_lora_weights: name })).start(A, B, context);
   return { A, B };
 };
 const deviation = (values: Float32Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);

@@ -2,6 +2,7 @@
 import type { Initialisation } from "./initialisation.ts";
 
 export const kaiming: Initialisation = {
+  needs: "nothing",
   start: (A, _, { target, generator }) => {
     const bound = 1 / Math.sqrt(target.inFeatures);
     for (let index = 0; index < A.length; index++) A[index] = (2 * generator.uniform() - 1) * bound;

@@ -3,6 +3,7 @@ import type { Initialisation } from "./initialisation.ts";
 import { kaiming } from "./kaiming.ts";
 
 export const uniform: Initialisation = {
+  needs: "nothing",
   start: async (A, B, context) => {
     await kaiming.start(A, B, context);
     const bound = 1 / Math.sqrt(context.target.rank);

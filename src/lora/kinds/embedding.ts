@@ -5,12 +5,14 @@ import type { TargetKind } from "./kind.ts";
 
 // PEFT starts the other factor at zero here: A, so that B, which every id shares, learns from the first step on.
 const zeroA: Initialisation = {
+  needs: "nothing",
   start: (_, B, { generator }) => {
     for (let index = 0; index < B.length; index++) B[index] = generator.normal();
   },
 };
 
 const bothRandom: Initialisation = {
+  needs: "nothing",
   start: (A, B, context) => {
     for (let index = 0; index < A.length; index++) A[index] = context.generator.normal();
     return zeroA.start(A, B, context);
@@ -31,6 +33,6 @@ export const embedding: TargetKind = {
       turned: true,
       isOrdinary: false,
     })),
-  initialisation: (name) => (name === false ? bothRandom : zeroA),
+  initialisation: ({ init_lora_weights: name }) => (name === false ? bothRandom : zeroA),
   reduce: (ids, A, s) => scale(reshape(gather(A, ids), [-1, A.shape[1]]), s),
 };

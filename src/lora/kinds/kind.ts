@@ -2,7 +2,7 @@
 import type { Tensor } from "../../graph/index.ts";
 import type { Model } from "../../models/index.ts";
 import type { Parameter } from "../../nn/index.ts";
-import type { InitName } from "../config.ts";
+import type { LoraConfig } from "../config.ts";
 import type { Initialisation } from "../init/initialisation.ts";
 
 /** A module that an adapter could target. Whatever its kind, it is a matrix W that what it reads is multiplied with. */
@@ -30,8 +30,8 @@ export interface TargetKind {
   readonly dropout: boolean;
   /** All modules of this kind that a model has. */
   candidates(model: Pick<Model, "linears" | "embeddings">): readonly Candidate[];
-  /** How A and B start, by PEFT's `init_lora_weights`. */
-  initialisation(name: InitName): Initialisation;
+  /** How A and B start, by the configuration's `init_lora_weights`. */
+  initialisation(config: LoraConfig): Initialisation;
   /** s·x·A of what the module reads: (N, r). */
   reduce(x: Tensor, A: Tensor, s: number): Tensor;
 }

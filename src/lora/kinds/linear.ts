@@ -1,6 +1,6 @@
 /** @file Linear modules as targets: they read vectors x (N, in). */
 import { matmul } from "../../graph/index.ts";
-import { initialisationOf } from "../init/initialisation.ts";
+import { initialisationOf } from "../init/initialisations.ts";
 import type { TargetKind } from "./kind.ts";
 
 export const linear: TargetKind = {

@@ -17,7 +17,7 @@ export const factorsOf = ({ kind, inFeatures, outFeatures, rank }: AdapterTarget
 export const startFactors = async (start: VariantStart): Promise<void> => {
   const { target, config, values } = start;
   const { A, B } = target.kind;
-  await target.kind.initialisation(config.init_lora_weights).start(values(A.name), values(B.name), start);
+  await target.kind.initialisation(config).start(values(A.name), values(B.name), start);
 };
 
 /** s·A·B of a target, as strongly as the adapter acts. */

@@ -9,7 +9,8 @@ import { modelModules, openBase, storedTensors, storedValues, type Base } from "
 import { referenceBackend } from "../../runtime/index.ts";
 import { f32, i32, random, type HostTensor } from "../../util/index.ts";
 import { adaptedModules } from "../adapted-modules.ts";
-import { planAdapter, startAdapter, valuesOf, type StoredAdapter } from "../adapter.ts";
+import { planAdapter, valuesOf, type StoredAdapter } from "../adapter.ts";
+import { startAdapter } from "../start.ts";
 import { loraConfig, type LoraConfig } from "../config.ts";
 import { mergeModule, unmergeModule, type ModuleTensors } from "../merge.ts";
 

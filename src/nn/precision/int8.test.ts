@@ -22,6 +22,11 @@ describe("int8", () => {
             expect(Math.abs(forward - W[o * inn + i])).toBeLessThanOrEqual(0.5001 * Number(parts["int8.scales"].data[o]));
             expect(Math.abs(back - W[o * inn + i])).toBeLessThanOrEqual(0.5001 * Number(parts["int8.back.scales"].data[i]));
           }
+        int8
+          .restore(parts, out, inn)
+          .forEach((value, index) =>
+            expect(Math.abs(value - W[index])).toBeLessThanOrEqual(0.5001 * Number(parts["int8.scales"].data[Math.floor(index / inn)])),
+          );
         const row = W.subarray(0, inn);
         expect(parts["int8.scales"].data[0]).toBeCloseTo(Math.max(...row.map(Math.abs)) / 127, 5);
       }),

@@ -33,6 +33,11 @@ export const int8: Precision = {
     const back = roundRows((output, input) => W[input * inFeatures + output], inFeatures, outFeatures);
     return { int8: forward.weights, "int8.scales": forward.scales, "int8.back": back.weights, "int8.back.scales": back.scales };
   },
+  restore: ({ int8: { data }, "int8.scales": { data: scales } }, outFeatures, inFeatures) =>
+    Float32Array.from({ length: outFeatures * inFeatures }, (_, index) => {
+      const [output, input] = [Math.floor(index / inFeatures), index % inFeatures];
+      return Number(data[input * outFeatures + output]) * Number(scales[output]);
+    }),
   back: ["int8.back", "int8.back.scales"],
   product: (x, part) => {
     const [weights, scales, back, backScales] = ["int8", "int8.scales", "int8.back", "int8.back.scales"].map(part);

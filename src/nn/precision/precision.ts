@@ -7,6 +7,8 @@ import { int8 } from "./int8.ts";
 export interface Precision {
   /** What takes the place of W (out, in), row-major. */
   round(W: Float32Array, outFeatures: number, inFeatures: number): Readonly<Record<string, HostTensor>>;
+  /** The weight that the parts hold: (out, in), row-major. */
+  restore(parts: Readonly<Record<string, HostTensor>>, outFeatures: number, inFeatures: number): Float32Array;
   /** Types and shapes of those parts. */
   shapes(outFeatures: number, inFeatures: number): Readonly<Record<string, Pick<HostTensor, "dtype" | "shape">>>;
   /** Which of the parts serve the gradient alone. */
