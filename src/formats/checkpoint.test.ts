@@ -71,6 +71,15 @@ describe("a checkpoint that was written", () => {
     expect(await bytesIn(await written("again", shardBytes))).toEqual(await bytesIn(directory));
   });
 
+  it("spells numbers as another checkpoint does", async () => {
+    await mkdir(at("original"));
+    await writeFile(at("original", "config.json"), '{"model_type":"llama","cap":30.0,"hidden_size":4.0}');
+    await writeCheckpoint(at("spelled"), { config: { ...config, cap: 30 }, spelledAs: at("original"), tensors: [] });
+    expect(await readFile(at("spelled", "config.json"), "utf8")).toBe(
+      '{\n  "cap": 30.0,\n  "hidden_size": 4.0,\n  "model_type": "llama"\n}\n',
+    );
+  });
+
   it("has the index that the layout asks for", async () => {
     await written("sharded", 20);
     expect(JSON.parse(await readFile(at("sharded", "model.safetensors.index.json"), "utf8"))).toEqual({

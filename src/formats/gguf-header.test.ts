@@ -53,6 +53,7 @@ describe("a damaged or hostile file is refused", () => {
     ["an endless key", file([head(0, 1), u64(2n ** 62n), text("")], 64), "The length of a key is 4611686018427387904"],
     ["an endless list", file([head(0, 1), text("k"), u32(9), u32(6), u64(2n ** 61n)], 64), 'The length of the value of "k" is'],
     ["a list longer than the file", file([head(0, 1), text("k"), u32(9), u32(8), u64(100)], 64), 'The length of the value of "k" is 100'],
+    ["lists of endless bytes", file([head(0, 1), text("k"), u32(9), u32(0), u64(9_000_000)], 9_000_000), "hold more than 8000000 values."],
     ["a list of lists", file([head(0, 1), text("k"), u32(9), u32(9), u64(1)], 64), 'The metadata "k" has the type 9'],
     ["an unknown type", file([head(0, 1), text("k"), u32(99)], 64), 'The metadata "k" has the type 99'],
     ["a key twice", file([head(0, 2), text("k"), u32(7), Buffer.of(1), text("k"), u32(7), Buffer.of(1)], 64), 'name "k" twice'],

@@ -33,6 +33,8 @@ export interface GgufFile {
 /** The longest header that is read: twice what the largest vocabularies take. */
 export const longestGgufHeader = 100_000_000;
 const mostDimensions = 4;
+/** Values that all lists of a header hold together at most: four times what the largest vocabularies have. */
+const mostListed = 8_000_000;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 const damaged = (where: string, what: string): LowrankError => new LowrankError("invalid-file", what, { where, fix: "Download it again." });
@@ -50,6 +52,7 @@ const tensorTypes: ReadonlyMap<number, GgufTensorType> = new Map(
 const readerOf = (prefix: Uint8Array, size: number, path: string, cut: unknown) => {
   const view = new DataView(prefix.buffer, prefix.byteOffset, prefix.byteLength);
   let at = 0;
+  let listed = 0;
   /** Moves on by `bytes`, which the file must have, and returns where they begin. */
   const take = (bytes: number): number => {
     if (at + bytes > size) throw damaged(path, `The file is cut short: its header goes on to byte ${at + bytes}, the file has ${size}.`);
@@ -65,6 +68,13 @@ const readerOf = (prefix: Uint8Array, size: number, path: string, cut: unknown) 
     if (value * BigInt(least) > BigInt(size)) throw damaged(path, `${what} is ${value}, more than a file of ${size} bytes holds.`);
     return Number(value);
   };
+  /** How many values a list has. */
+  const length = (what: string, least: number): number => {
+    const value = count(`The length of ${what}`, least);
+    listed += value;
+    if (listed > mostListed) throw damaged(path, `The lists of the header hold more than ${mostListed} values.`);
+    return value;
+  };
   const string = (what: string): string => {
     const start = take(count(`The length of ${what}`, 1));
     try {
@@ -75,7 +85,7 @@ const readerOf = (prefix: Uint8Array, size: number, path: string, cut: unknown) 
   };
   const scalar = (type: ScalarType, what: string) =>
     type === "string" ? string(what) : ggufNumbers[type].read(view, take(ggufNumbers[type].bytes));
-  return { u32, count, string, scalar, position: () => at };
+  return { u32, count, length, string, scalar, position: () => at };
 };
 
 type Reader = ReturnType<typeof readerOf>;
@@ -86,7 +96,7 @@ const scalarType = (code: number, key: string, path: string): ScalarType => {
   return type;
 };
 
-const readValue = ({ u32, count, scalar }: Reader, key: string, path: string): GgufValue => {
+const readValue = ({ u32, length, scalar }: Reader, key: string, path: string): GgufValue => {
   const code = u32();
   const what = `the value of ${quoted(key)}`;
   if (code !== arrayCode) {
@@ -94,9 +104,9 @@ const readValue = ({ u32, count, scalar }: Reader, key: string, path: string): G
     return { type, value: scalar(type, what) };
   }
   const of = scalarType(u32(), key, path);
-  const length = count(`The length of ${what}`, of === "string" ? 8 : ggufNumbers[of].bytes);
+  const size = length(what, of === "string" ? 8 : ggufNumbers[of].bytes);
   const values: (number | bigint | boolean | string)[] = [];
-  for (let index = 0; index < length; index++) values.push(scalar(of, what));
+  for (let index = 0; index < size; index++) values.push(scalar(of, what));
   return { type: "array", of, values };
 };
 

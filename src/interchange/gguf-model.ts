@@ -8,6 +8,7 @@ import {
   openCheckpoint,
   readGgufTokenizer,
   readTensorF32,
+  turnFactor,
   writeGguf,
   type GgufSource,
   type GgufTensorType,
@@ -28,24 +29,19 @@ export const layoutOf = ({ model }: Pick<Base, "model">): GgufLayout => {
   return model.gguf;
 };
 
-const typeOf = (precision: GgufPrecision, stored: DType, shape: readonly number[], name: string): GgufTensorType => {
-  // llama.cpp adds, multiplies and looks these up in float32 alone.
-  if (shape.length < 2 || name.startsWith("position_embd")) return "f32";
+const typeOf = (precision: GgufPrecision, stored: DType, shape: readonly number[]): GgufTensorType => {
+  // llama.cpp adds and multiplies vectors in float32 alone.
+  if (shape.length < 2) return "f32";
   if (precision === "source") return stored === "f16" || stored === "bf16" ? stored : "f32";
   return shape.at(-1)! % ggufTensorTypes[precision].elements === 0 ? precision : "f16";
 };
 
 /** A matrix's rows in the order of the file, or its transpose. */
-const placed = ({ data, shape }: HostTensor, { interleavedHeads, shift = 0, turned = false }: GgufPlace): Float32Array => {
-  const values = data as Float32Array;
+const placed = (tensor: HostTensor, { name, interleavedHeads, shift = 0, turned = false }: GgufPlace): Float32Array => {
+  const values = tensor.data as Float32Array;
   if (shift !== 0) return values.map((value) => value + shift);
-  const [rows, columns = 1] = shape;
-  if (turned) {
-    const result = new Float32Array(values.length);
-    for (let row = 0; row < rows; row++)
-      for (let column = 0; column < columns; column++) result[column * rows + row] = values[row * columns + column];
-    return result;
-  }
+  if (turned) return turnFactor(tensor, name).data as Float32Array;
+  const [rows, columns = 1] = tensor.shape;
   if (interleavedHeads === undefined) return values;
   const result = new Float32Array(values.length);
   interleavedRows(rows, interleavedHeads).forEach((from, row) =>
@@ -76,6 +72,10 @@ export const writeGgufModel = async (
 ): Promise<readonly string[]> => {
   const { model } = base;
   const layout = layoutOf(base);
+  if (model.head.predicts !== "tokens")
+    throw new LowrankError("unsupported", `GGUF files are written of language models alone; this model predicts ${model.head.predicts}.`, {
+      where: "config.json",
+    });
   const { metadata, tensors: ropeTensors, notes } = layout.describe();
   const tokenizer = await readGgufTokenizer(base.directory, model.vocabularySize);
   const stored = namedTensors(model, (await openCheckpoint(base.directory)).tensors);
@@ -89,7 +89,7 @@ export const writeGgufModel = async (
       throw new LowrankError("unsupported", `GGUF has no place for the tensor "${name}".`, { where: base.directory });
     const location = stored.get(name) ?? stored.get(model.aliases[name])!;
     const shape = place.turned ? location.shape.toReversed() : location.shape;
-    const type = typeOf(precision, location.dtype, shape, place.name);
+    const type = typeOf(precision, location.dtype, shape);
     const make = changed.get(name);
     const moved = place.turned !== undefined || place.interleavedHeads !== undefined || place.shift !== undefined;
     return {
@@ -106,7 +106,7 @@ export const writeGgufModel = async (
     sources.push({ name, type: "f32", shape: [values.length], chunks: () => [encodeGguf(values, "f32", name)] });
 
   const named = basename(path).replace(/\.gguf$/, "") + (tokenizer.nameMark === undefined ? "" : ` (${tokenizer.nameMark})`);
-  const mostly = typeOf(precision, stored.get(model.parameters[0].name)!.dtype, [32, 32], "");
+  const mostly = typeOf(precision, stored.get(model.parameters[0].name)!.dtype, [32, 32]);
   const general: readonly (readonly [string, GgufValue])[] = [
     ["general.architecture", gguf.string(layout.architecture)],
     ["general.type", gguf.string("model")],

@@ -12,13 +12,20 @@ import {
 } from "../formats/index.ts";
 import { namedTensors, type Base } from "../models/index.ts";
 import type { Backend } from "../runtime/index.ts";
-import { LowrankError } from "../util/index.ts";
+import { LowrankError, type DType } from "../util/index.ts";
 import { mergedTensors, type WeightedAdapter } from "./merge.ts";
 
 /** What a merged checkpoint can be written as. */
 export type MergedDType = "f32" | "bf16" | "f16";
 
 const typeNames = { f32: "float32", bf16: "bfloat16", f16: "float16" } as const;
+const pieceElements = 2 ** 20;
+
+function* narrowedPieces(values: Float32Array, dtype: DType, where: string): Generator<Uint8Array> {
+  for (let begin = 0; begin < values.length; begin += pieceElements)
+    yield narrowed(values.subarray(begin, begin + pieceElements), dtype, where);
+}
+
 export interface MergedCheckpointOptions {
   /** Default: every tensor keeps the base's own, and those that no adapter changes keep their bytes. */
   readonly dtype?: MergedDType | undefined;
@@ -64,7 +71,7 @@ export const writeMergedCheckpoint = async (
       dtype: target,
       shape: location.shape,
       chunks: async function* () {
-        if (make !== undefined) yield narrowed((await make()).data as Float32Array, target, name);
+        if (make !== undefined) yield* narrowedPieces((await make()).data as Float32Array, target, name);
         else if (target === location.dtype) yield* tensorChunks(location);
         else for await (const values of float32Chunks(location)) yield narrowed(values, target, name);
       },

@@ -88,7 +88,7 @@ const windowsOf = ({ window, layers, maxPositions }: Decoder, { windowPeriod }: 
 const check = (decoder: Decoder, family: DecoderGguf): void => {
   const { type, headSize, biases } = decoder;
   const refuse = (what: string): LowrankError =>
-    new LowrankError("unsupported", `llama.cpp computes a ${type} ${what}.`, { where: "config.json" });
+    new LowrankError("unsupported", `llama.cpp computes ${type} models ${what}.`, { where: "config.json" });
   if (family.obstacle !== undefined) throw refuse(family.obstacle);
   if (decoder.activation !== family.activation) throw refuse("with another activation than this model has");
   const scale = family.scoreScale ?? headSize ** -0.5;

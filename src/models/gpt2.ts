@@ -120,7 +120,7 @@ export const gpt2: Family = (config, where) => {
         requireValue(config, "scale_attn_weights", true, where);
         requireValue(config, "scale_attn_by_inverse_layer_idx", false, where);
         if (activation !== activations.gelu_new)
-          throw new LowrankError("unsupported", "llama.cpp computes a gpt2 with another activation than this model has.", { where });
+          throw new LowrankError("unsupported", "llama.cpp computes gpt2 models with another activation than this model has.", { where });
         const metadata: Readonly<Record<string, GgufValue>> = {
           context_length: gguf.u32(maxPositions),
           embedding_length: gguf.u32(D),
