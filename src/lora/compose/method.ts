@@ -3,6 +3,7 @@ import type { Backend } from "../../runtime/index.ts";
 import { concatenation } from "./concatenation.ts";
 import { elementwise } from "./elementwise.ts";
 import { factorwise } from "./factorwise.ts";
+import { lorahub } from "./lorahub.ts";
 import type { SignElection } from "./mix.ts";
 import { rules, type RuleName } from "./rules.ts";
 import { svdMethod } from "./svd-method.ts";
@@ -34,6 +35,7 @@ const each = (make: (name: RuleName) => Method, ending = ""): Record<string, Met
 export const methods: Readonly<Record<string, Method>> = {
   cat: concatenation,
   svd: svdMethod,
+  lorahub,
   ...each(factorwise),
   ...each(elementwise, "_svd"),
 };

@@ -9,6 +9,7 @@ import type { Backend } from "../../runtime/index.ts";
 import { f32, hashText, LowrankError, random, type HostTensor } from "../../util/index.ts";
 import { mergeModule, type WeightedAdapter } from "../merge.ts";
 import { savedContent } from "../store.ts";
+import type { TargetKind } from "../kinds/kind.ts";
 import type { AdapterTarget } from "../targets.ts";
 
 /** ΔW = Σ aᵢ·bᵢᵀ as (in, out): columns aᵢ of A and rows bᵢ of B. */
@@ -23,6 +24,15 @@ export interface Term extends Product {
   readonly weight: number;
   /** ‖ΔW − scaling·A·B‖ of a kind whose change has no rank of its own; 0 for products. */
   readonly residual: number;
+}
+
+/** What each of several adapters does to one module. */
+export interface ModuleTerms {
+  readonly module: string;
+  readonly kind: TargetKind;
+  readonly terms: readonly Term[];
+  /** Which adapter each term belongs to. */
+  readonly adapters: readonly number[];
 }
 
 /** The terms' sum as one product, exactly: factors beside each other, scales on A. */
@@ -116,4 +126,16 @@ export const termsOf = async (
     });
   }
   return terms;
+};
+
+/** The terms of every module that some adapter targets; kinds without a rank are brought to the largest rank there. */
+export const moduleTerms = async (backend: Backend, base: Base, adapters: readonly WeightedAdapter[]): Promise<ModuleTerms[]> => {
+  const found: ModuleTerms[] = [];
+  for (const module of new Set(adapters.flatMap(({ adapter }) => [...adapter.targets.keys()]))) {
+    const owners = [...adapters.keys()].filter((index) => adapters[index].adapter.targets.has(module));
+    const targets = owners.map((index) => adapters[index].adapter.targets.get(module)!);
+    const rank = Math.max(...targets.map((target) => target.rank));
+    found.push({ module, kind: targets[0].kind, terms: await termsOf(backend, base, adapters, module, rank), adapters: owners });
+  }
+  return found;
 };
