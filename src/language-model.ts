@@ -12,6 +12,7 @@ import {
   type Inference,
 } from "./generate/index.ts";
 import {
+  configForHead,
   loadAdapter,
   loadedOn,
   loraConfig,
@@ -24,7 +25,7 @@ import {
   type StoredAdapter,
   type WeightedAdapter,
 } from "./lora/index.ts";
-import { openBase, type Base, type OpenBaseOptions } from "./models/index.ts";
+import { openBase, type Base, type BaseOptions } from "./models/index.ts";
 import { ortBackend, type Backend, type OrtOptions } from "./runtime/index.ts";
 import { checkOutput, lossFor, lossNamed, nextToken, run, type Loss, type RunSettings, type TrainEvent } from "./train/index.ts";
 
@@ -113,10 +114,7 @@ const inferenceOf = (
  * await model.merge("merged", [{ ...adapter, weight: 1 }]);
  * await model.close();
  */
-export const loadModel = async (
-  reference: string,
-  { precision, ...options }: OrtOptions & OpenBaseOptions = {},
-): Promise<LanguageModel> => {
+export const loadModel = async (reference: string, { precision, ...options }: OrtOptions & BaseOptions = {}): Promise<LanguageModel> => {
   const directory = await resolveModel(reference);
   const [base, tokenizer] = [await openBase(directory, precision === undefined ? {} : { precision }), await loadTokenizer(directory)];
   const backend = ortBackend(options);
@@ -127,8 +125,10 @@ export const loadModel = async (
     base,
     tokenizer,
     backend,
-    attach: (config = {}, seed = 0) =>
-      startAdapter(planAdapter(base.model, loraConfig({ base_model_name_or_path: reference, ...config })), base, seed),
+    attach: (config = {}, seed = 0) => {
+      const given = configForHead(base, { base_model_name_or_path: reference, ...config });
+      return startAdapter(planAdapter(base.model, loraConfig(given)), base, seed);
+    },
     loadAdapter: (folder, { allowOtherBase = false } = {}) =>
       loadAdapter(folder, base.model, {
         ...loadedOn(base, backend),

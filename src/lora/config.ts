@@ -168,6 +168,13 @@ export const loraConfig = (given: Partial<LoraConfig> = {}, where = "adapter con
   return config;
 };
 
+/** What PEFT adds to `modules_to_save` for a task, whether the model has it or not. */
+export const taskModules: Readonly<Record<string, readonly string[]>> = {
+  SEQ_CLS: ["classifier", "score"],
+  TOKEN_CLS: ["classifier", "score"],
+  QUESTION_ANS: ["qa_outputs"],
+};
+
 // What PEFT writes for options that are not used; any other value changes the layer's mathematics.
 const neutral: Readonly<Record<string, readonly unknown[]>> = {
   trainable_token_indices: [null, undefined],

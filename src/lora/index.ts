@@ -3,6 +3,7 @@ export { adaptedModules, findBase, frozenFeeds, frozenTensors, slotTensors, type
 export { planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapter.ts";
 export { loraConfig, readLoraConfig, writeLoraConfig, type InitName, type LoraConfig } from "./config.ts";
 export { dropoutInput, dropoutPool, poolSize, pooledDropout, type Dropout } from "./dropout.ts";
+export { configForHead } from "./head.ts";
 export { candidatesOf } from "./kinds/index.ts";
 export type { Candidate, TargetKind } from "./kinds/kind.ts";
 export { LoRALayer, scalingOf } from "./lora.ts";

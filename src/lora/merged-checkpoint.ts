@@ -49,8 +49,11 @@ export const writeMergedCheckpoint = async (
       where: directory,
       fix: "Choose another folder.",
     });
-  const { config, tensors: named } = await openCheckpoint(base.directory);
-  const stored = namedTensors(base.model, named);
+  const { config, unread } = base.model;
+  const named = namedTensors(base.model, (await openCheckpoint(base.directory)).tensors);
+  // Heads that are not this model's are left behind; a new one comes along.
+  const created = [...base.fresh].map((name) => [name, base.weights.get(name)!] as const);
+  const stored = new Map([...[...named].filter(([name]) => unread?.test(name) !== true), ...created]);
   const changed = mergedTensors(backend, base, adapters);
   const homeless = [...changed.keys()].find((name) => !stored.has(name) && !Object.hasOwn(base.model.aliases, name));
   if (homeless !== undefined)

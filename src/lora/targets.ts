@@ -25,7 +25,8 @@ const compile = (pattern: string, key: string): RegExp => {
   }
 };
 
-const matches = (module: string, wanted: readonly string[] | string, key: string): boolean =>
+/** Whether a configuration's names, or its regular expression, mean a module. */
+export const matches = (module: string, wanted: readonly string[] | string, key: string): boolean =>
   typeof wanted === "string" ? compile(wanted, key).test(module) : wanted.some((name) => module === name || module.endsWith(`.${name}`));
 
 /** True for a module that is, or lies in, one of `modules_to_save`. */

@@ -2,7 +2,7 @@
 import { storedValues, type Base, type Model } from "../models/index.ts";
 import { roles, viewOf, type Parameter, type ParameterRole, type ParameterSlot } from "../nn/index.ts";
 import { f32, LowrankError, type HostTensor } from "../util/index.ts";
-import type { LoraConfig } from "./config.ts";
+import { taskModules, type LoraConfig } from "./config.ts";
 import type { WeightedAdapter } from "./merge.ts";
 import type { AdapterTarget } from "./targets.ts";
 
@@ -26,9 +26,10 @@ export const wholeParameters = (model: Model, config: LoraConfig, targets: Reado
     return config.bias === "all" || targets.has(module(name));
   };
   const wanted = config.modules_to_save ?? [];
+  const optional = taskModules[config.task_type ?? ""] ?? [];
   const chosen = [...shapes].filter(([name]) => isTrainedBias(name) || wanted.some((saved) => endsAs(module(name), saved)));
   for (const saved of wanted)
-    if (!chosen.some(([name]) => endsAs(module(name), saved)))
+    if (!optional.includes(saved) && !chosen.some(([name]) => endsAs(module(name), saved)))
       throw new LowrankError("invalid-config", `"modules_to_save": "${saved}" is no module of the model.`, {
         fix: `Choose among ${[...new Set([...shapes.keys()].map(module))].slice(0, 12).join(", ")} …`,
       });

@@ -4,8 +4,10 @@ import { weight, type Tensor, type WeightLocation } from "../graph/index.ts";
 import { modulesOf, precisions, type Modules, type PrecisionName } from "../nn/index.ts";
 import { LowrankError, type HostTensor } from "../util/index.ts";
 import { modelOf } from "./family.ts";
-import type { LinearSpec, Model } from "./model.ts";
+import { withLabels } from "./heads/labels.ts";
+import type { Head, LinearSpec, Model, ParameterSpec } from "./model.ts";
 import { namedTensors } from "./named-tensors.ts";
+import { startWeights } from "./start.ts";
 import { untied } from "./untied.ts";
 
 export interface Base {
@@ -13,23 +15,36 @@ export interface Base {
   readonly model: Model;
   /** Float32 tensors by name, in files that programs map. */
   readonly weights: ReadonlyMap<string, WeightLocation>;
-  /** Digest of the tensors' content, which adapters record. */
+  /** Parameters of a new head, which the checkpoint does not hold; the digest is none of theirs. */
+  readonly fresh: ReadonlySet<string>;
+  /** Digest of the checkpoint's content, which adapters record. */
   readonly digest: string;
   /** The form of the linear modules' weights that programs multiply with; float32 where absent. */
   readonly precision?: PrecisionName;
 }
 
-// Buffers that old checkpoints carry and no forward pass reads.
-const derived = /\.(rotary_emb\.inv_freq|attn\.(masked_)?bias)$/;
+export interface BaseOptions {
+  /** Makes a classifier with these labels of it, whatever its own head; what the checkpoint lacks of one starts by `seed`. Default: its own head. */
+  readonly classifier?: Pick<Head, "labels" | "predicts">;
+  /** Default 0. */
+  readonly seed?: number;
+  /** Of the linear modules' weights; default float32. */
+  readonly precision?: PrecisionName;
+}
 
-const account = (model: Model, stored: ReadonlyMap<string, WeightLocation>, where: string): void => {
-  const wanted = new Map(model.parameters.map(({ name, shape }) => [name, shape]));
+// Buffers that old checkpoints carry and no forward pass reads.
+const derived = /(^|\.)(rotary_emb\.inv_freq|attn\.(masked_)?bias|embeddings\.(position|token_type)_ids)$/;
+
+const account = (model: Model, stored: ReadonlyMap<string, WeightLocation>, fresh: ReadonlySet<string>, where: string): void => {
+  const wanted = new Map(model.parameters.filter(({ name }) => !fresh.has(name)).map(({ name, shape }) => [name, shape]));
   for (const [name, shape] of wanted) {
     const found = stored.get(name);
     if (found === undefined)
       throw new LowrankError("not-found", `The checkpoint has no tensor "${name}".`, {
         where,
-        fix: "Check that config.json belongs to these weights.",
+        fix: model.head.parameters.some((own) => own.name === name)
+          ? "Check that config.json belongs to these weights, or have a new head made (lowrank train --task)."
+          : "Check that config.json belongs to these weights.",
       });
     if (found.shape.join() !== shape.join())
       throw new LowrankError(
@@ -78,26 +93,30 @@ const roundedParts = ({ linears, aliases }: Model, weights: ReadonlyMap<string, 
 const turnedMatrix = (matrix: Float32Array, rows: number, columns: number): Float32Array =>
   Float32Array.from(matrix, (_, index) => matrix[(index % rows) * columns + Math.floor(index / rows)]);
 
-export interface OpenBaseOptions {
-  /** Default: float32. */
-  readonly precision?: PrecisionName;
-}
+/** What a checkpoint lacks of a model's head. */
+const missingOf = ({ head }: Model, stored: ReadonlyMap<string, unknown>): ParameterSpec[] =>
+  head.parameters.filter(({ name }) => !stored.has(name));
 
 /**
  * Opens a checkpoint in Hugging Face's layout.
  * @example const base = await openBase("models/SmolLM2-135M", { precision: "int8" });
  */
-export const openBase = async (directory: string, { precision }: OpenBaseOptions = {}): Promise<Base> => {
+export const openBase = async (directory: string, { classifier, seed = 0, precision }: BaseOptions = {}): Promise<Base> => {
   const checkpoint = await openCheckpoint(directory);
-  const described = modelOf(checkpoint.config, `${directory}/config.json`);
+  const config = classifier === undefined ? checkpoint.config : withLabels(checkpoint.config, classifier);
+  const described = modelOf(config, `${directory}/config.json`);
   const stored = namedTensors(described, checkpoint.tensors);
   const model = await untied(described, stored);
-  account(model, stored, directory);
-  const weights = namedTensors(model, await prepareWeights(checkpoint));
+  const missing = classifier === undefined ? [] : missingOf(model, stored);
+  const fresh = new Set(missing.map(({ name }) => name));
+  account(model, stored, fresh, directory);
+  const weights = new Map([...namedTensors(model, await prepareWeights(checkpoint)), ...(await startWeights(missing, seed))]);
   const digest = await baseDigest(checkpoint);
-  if (precision === undefined) return { directory, model, weights, digest };
-  const rounded = await prepareRounded(digest, precision, roundedParts(model, weights, precision));
-  return { directory, model, weights: new Map([...weights, ...rounded]), digest, precision };
+  if (precision === undefined) return { directory, model, weights, fresh, digest };
+  // A new head is not the checkpoint's, by whose digest the rounded form is kept.
+  const stays = model.linears.filter(({ module }) => !fresh.has(`${module}.weight`));
+  const rounded = await prepareRounded(digest, precision, roundedParts({ ...model, linears: stays }, weights, precision));
+  return { directory, model, weights: new Map([...weights, ...rounded]), fresh, digest, precision };
 };
 
 /** Finds the stored tensors of a base, one graph tensor for each. */

@@ -232,7 +232,7 @@ const withRoundedBuffers = (decoder: Decoder, half: Half): Decoder => {
 export const decoderModel = (decoder: Decoder): Model => {
   const { type, config, vocabularySize, hiddenSize, maxPositions, layers, keyValueHeads, headSize, tied } = decoder;
   const indices = Array.from({ length: layers }, (_, index) => index);
-  const { parameters, linears, ...rest } = decoderHead({ ...decoder, tiedTo: tied ? embedding : undefined });
+  const { head, linears, ...rest } = decoderHead({ ...decoder, tiedTo: tied ? embedding : undefined });
   return {
     type,
     config,
@@ -243,7 +243,7 @@ export const decoderModel = (decoder: Decoder): Model => {
     cache: { heads: keyValueHeads, headSize },
     windows: [...new Set(indices.map(decoder.window))],
     cacheBoundary: indices.map((index) => decoder.rope(index)?.boundary).find((boundary) => boundary !== undefined),
-    parameters: [...parametersOf(decoder), ...parameters],
+    parameters: [...parametersOf(decoder), ...head.parameters],
     linears: [...indices.flatMap((index) => layerLinears(decoder, index)), ...linears],
     embeddings: [{ module: embedding, rows: vocabularySize, width: hiddenSize, isTokens: true }],
     stacks: indices.flatMap((index) => {
@@ -251,6 +251,7 @@ export const decoderModel = (decoder: Decoder): Model => {
       return experts === undefined ? [] : expertStacks(experts, layerName(index), hiddenSize);
     }),
     ...rest,
+    head,
     mask: causalMask,
     mlxRoot: "model",
     ...(decoder.gguf && { gguf: decoderLayout(decoder, decoder.gguf) }),

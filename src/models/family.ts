@@ -1,5 +1,7 @@
 /** @file Finds the family of a configuration by its `model_type`. Adding a family is its file and one line here. */
 import { LowrankError } from "../util/index.ts";
+import { bert } from "./bert.ts";
+import { distilbert } from "./distilbert.ts";
 import { gemma } from "./gemma.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
@@ -15,10 +17,13 @@ import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3Moe } from "./qwen3-moe.ts";
 import { qwen3 } from "./qwen3.ts";
+import { roberta } from "./roberta.ts";
 import { smollm3 } from "./smollm3.ts";
 import { t5 } from "./t5.ts";
 
 const families: Readonly<Record<string, Family>> = {
+  bert,
+  distilbert,
   gemma,
   gemma2,
   gemma3_text: gemma3,
@@ -33,6 +38,7 @@ const families: Readonly<Record<string, Family>> = {
   qwen2,
   qwen3,
   qwen3_moe: qwen3Moe,
+  roberta,
   smollm3,
   t5,
 };

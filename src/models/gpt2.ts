@@ -63,7 +63,7 @@ export const gpt2: Family = (config, where) => {
     });
     return [linear("attn.c_attn", D, 3 * D), linear("attn.c_proj", D, D), linear("mlp.c_fc", D, F), linear("mlp.c_proj", F, D)];
   };
-  const { parameters, linears, ...head } = decoderHead({
+  const { head, linears, ...rest } = decoderHead({
     config,
     where,
     hiddenSize: D,
@@ -103,14 +103,15 @@ export const gpt2: Family = (config, where) => {
         ...linearsOf(layer).flatMap(turned),
       ]),
       ...norm("transformer.ln_f"),
-      ...parameters,
+      ...head.parameters,
     ],
     linears: [...indices.flatMap(linearsOf), ...linears],
     embeddings: [
       { module: "transformer.wte", rows: V, width: D, isTokens: true },
       { module: "transformer.wpe", rows: maxPositions, width: D, isTokens: false },
     ],
-    ...head,
+    ...rest,
+    head,
     mask: causalMask,
     mlxRoot: "model",
     gguf: {

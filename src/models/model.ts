@@ -58,16 +58,18 @@ export type Task = "CAUSAL_LM" | "SEQ_CLS" | "SEQ_2_SEQ_LM";
 export interface Head {
   /** Recorded in adapters. */
   readonly task: Task;
-  /** The hidden states that it reads: those before labelled tokens, or one of each document, its first or its last. */
-  readonly reads: "labelled" | "first" | "last";
+  /** The token of a document whose hidden state it reads, by the document's ids; none where it reads those before labelled tokens. */
+  readonly pool?: (ids: ArrayLike<number>) => number;
   /** What its logits are about: the token that follows, the class of a document, or values of it. */
   readonly predicts: "tokens" | "classes" | "values";
   /** Logits of each hidden state: V tokens, or so many classes or values. */
   readonly outputs: number;
   /** Names of the classes or values, one for each logit; none for tokens. */
   readonly labels: readonly string[];
-  /** Where the head's parameters lie, as adapters name modules that they save whole: `score`, `classifier`. */
-  readonly modules: readonly string[];
+  /** Its own, which are among the model's. */
+  readonly parameters: readonly ParameterSpec[];
+  /** Modules that adapters train whole unless they target them by name, such as `score`; none for tokens. */
+  readonly whole: readonly string[];
   /** The linear module whose output the logits are as it stands; none where the head is more than that. */
   readonly linear?: string;
   /** Logits (N, outputs) of final hidden states (N, D). */
@@ -87,6 +89,8 @@ export interface Source {
 export interface ForwardOptions {
   /** Token ids (B, T) int32, of which hidden states are made. */
   readonly ids: Tensor;
+  /** Kinds of the tokens (B, T) int32, for models that have kinds; default all 0. */
+  readonly types?: Tensor;
   readonly attention: Attention;
   /** Only for encoder–decoders, whose decoder reads `ids`. */
   readonly source?: Source;
@@ -112,6 +116,8 @@ export interface Model {
   readonly windows: readonly number[];
   /** The greatest length whose cached keys hold for it alone: longer sequences turn all their keys by other frequencies; default none. */
   readonly cacheBoundary?: number;
+  /** Kinds of tokens that are told apart, such as those of the first and the second text; default none. */
+  readonly tokenTypes?: number;
   /** All parameters, those of the head last. */
   readonly parameters: readonly ParameterSpec[];
   readonly linears: readonly LinearSpec[];

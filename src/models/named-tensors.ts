@@ -30,9 +30,12 @@ const checkStack = ({ parameter, parts, outFeatures, inFeatures }: StackSpec, { 
     );
 };
 
+// What layer norms called their gain and their bias before 2019.
+const formerEndings: Readonly<Record<string, string>> = { ".gamma": ".weight", ".beta": ".bias" };
+
 /**
- * Tensors by the model's names: checkpoints that were saved without a head leave out the prefix that all other names share, and newer ones
- * may stack the weights of experts, which are taken apart where they lie.
+ * Tensors by the model's names: checkpoints that were saved without a head leave out the prefix that all other names share, old ones have
+ * other names for norms, and newer ones may stack the weights of experts, which are taken apart where they lie.
  */
 export const namedTensors = (
   { parameters, stacks = [] }: Pick<Model, "parameters" | "stacks">,
@@ -41,7 +44,10 @@ export const namedTensors = (
   const stackOf = new Map(stacks.map((stack) => [stack.parameter, stack]));
   const wanted = new Set([...parameters.map(({ name }) => name), ...stackOf.keys()]);
   const prefix = parameters[0].name.split(".", 1)[0];
-  const nameOf = (name: string): string => (!wanted.has(name) && wanted.has(`${prefix}.${name}`) ? `${prefix}.${name}` : name);
+  const nameOf = (given: string): string => {
+    const name = given.replace(/\.(gamma|beta)$/, (ending) => formerEndings[ending]);
+    return [name, `${prefix}.${name}`].find((candidate) => wanted.has(candidate)) ?? given;
+  };
   return new Map(
     [...stored].flatMap(([name, location]): [string, WeightLocation][] => {
       const ours = nameOf(name);

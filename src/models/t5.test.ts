@@ -84,7 +84,7 @@ it("lists its linear modules stack by stack, the head last and marked", () => {
     ...feedForward("decoder.block.0.layer.2"),
     "lm_head",
   ]);
-  expect(linears.filter(({ isHead }) => isHead).map(({ module }) => module)).toEqual(head.modules);
+  expect(linears.filter(({ isHead }) => isHead).map(({ module }) => module)).toEqual([head.linear]);
   expect({ task: head.task, layers, cache }).toEqual({ task: "SEQ_2_SEQ_LM", layers: 1, cache: { heads: 4, headSize: 3 } });
 });
 

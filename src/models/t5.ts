@@ -182,7 +182,7 @@ export const t5Family =
     };
     const embedding = "shared";
     const languageModel = { hiddenSize: D, vocabularySize: V, tiedTo: tied ? embedding : undefined, deviation: t5.initialFactor };
-    const { parameters, linears, aliases, ...head } = headOf(
+    const { head, linears, aliases, ...rest } = headOf(
       config,
       where,
       { ForConditionalGeneration: () => languageModelHead({ ...languageModel, task: "SEQ_2_SEQ_LM" }) },
@@ -203,13 +203,14 @@ export const t5Family =
       parameters: [
         { name: `${embedding}.weight`, shape: [V, D], start: { normal: t5.initialFactor } },
         ...parts.flatMap((part) => part.parameters),
-        ...parameters,
+        ...head.parameters,
       ],
       linears: [...parts.flatMap((part) => part.linears), ...linears],
       // Encoder, decoder and head read one table, which files of this family cannot tell apart.
       embeddings: [],
       aliases: { ...Object.fromEntries(stacks.map(({ name }) => [`${name}.embed_tokens.weight`, `${embedding}.weight`])), ...aliases },
-      ...head,
+      ...rest,
+      head,
       mask: causalMask,
       decoderStart: read.integer("decoder_start_token_id", read.integer("pad_token_id", 0)),
       forward: forwardOf(t5),

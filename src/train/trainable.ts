@@ -1,9 +1,9 @@
 /** @file What a run trains: an adapter beside a frozen base, or every parameter. It knows nothing about optimisers or data. */
 import type { Tensor } from "../graph/index.ts";
 import { adaptedModules, frozenFeeds, frozenTensors, slotTensors, wholeRole, type Dropout, type StoredAdapter } from "../lora/index.ts";
-import { modelModules, type Model } from "../models/index.ts";
-import { layoutOf, type Modules, type ParameterLayout } from "../nn/index.ts";
-import { hashText, random, type HostTensor } from "../util/index.ts";
+import { modelModules, startValues, type Model } from "../models/index.ts";
+import { layoutOf, viewOf, type Modules, type ParameterLayout } from "../nn/index.ts";
+import type { HostTensor } from "../util/index.ts";
 
 /** The tensors of the stored base by name; none where a model is trained from scratch. */
 export type Find = (name: string) => Tensor | undefined;
@@ -44,15 +44,7 @@ export const trainableModel = (model: Model): Trainable => ({
 export const freshParameters = (model: Model, seed: number): Float32Array => {
   const { slots, size } = trainableModel(model).layout;
   const flat = new Float32Array(size);
-  slots.forEach(({ name, offset, size: count }, index) => {
-    const { start } = model.parameters[index];
-    const values = flat.subarray(offset, offset + count);
-    if (start === "ones") values.fill(1);
-    else if (start !== "zeros") {
-      const generator = random(seed, hashText(name));
-      for (let place = 0; place < count; place++) values[place] = generator.normal() * start.normal;
-    }
-  });
+  slots.forEach((slot, index) => viewOf(flat, slot).set(startValues(model.parameters[index], seed)));
   return flat;
 };
 

@@ -4,7 +4,7 @@ import { resolveModel } from "../../formats/index.ts";
 import { loadModel, type LanguageModel } from "../../language-model.ts";
 import type { ResolveAdapterOptions } from "../../library/index.ts";
 import { loadAdapter, loadedOn, type WeightedAdapter } from "../../lora/index.ts";
-import type { OpenBaseOptions } from "../../models/index.ts";
+import type { BaseOptions } from "../../models/index.ts";
 import type { PrecisionName } from "../../nn/index.ts";
 import type { OrtOptions } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
@@ -48,7 +48,7 @@ export interface Place {
 export type BasePrecision = PrecisionName | "fp32";
 
 /** The same as the library takes it: absent for float32. */
-export const precisionOf = (basePrecision: BasePrecision = "fp32"): OpenBaseOptions =>
+export const precisionOf = (basePrecision: BasePrecision = "fp32"): BaseOptions =>
   basePrecision === "fp32" ? {} : { precision: basePrecision };
 
 interface ModelFlags extends Place {

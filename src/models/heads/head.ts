@@ -5,7 +5,6 @@ import type { Head, LinearSpec, Model, ParameterSpec } from "../model.ts";
 /** A head with the parts of the model that are its own. */
 export interface HeadParts extends Pick<Model, "aliases" | "unread"> {
   readonly head: Head;
-  readonly parameters: readonly ParameterSpec[];
   readonly linears: readonly LinearSpec[];
 }
 

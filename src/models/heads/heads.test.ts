@@ -17,17 +17,23 @@ describe.each(["llama", "gpt2"])("a %s", (type) => {
   it("predicts tokens, whatever its class, unless that is a classifier's", () => {
     for (const architectures of [undefined, ["LlamaForCausalLM"], ["GPT2LMHeadModel"], ["LlamaModel"]]) {
       const { head, aliases } = modelWith(type, { architectures });
-      expect(head).toMatchObject({ task: "CAUSAL_LM", reads: "labelled", predicts: "tokens", outputs: 11, labels: [], linear: "lm_head" });
+      expect(head).toMatchObject({ task: "CAUSAL_LM", predicts: "tokens", outputs: 11, labels: [], linear: "lm_head" });
       expect(Object.keys(aliases)).toEqual(["lm_head.weight"]);
     }
   });
 
   it("classifies by the last token of each document with a score head in place of the output embedding", () => {
     const { head, parameters, linears, aliases, unread } = modelWith(type, { ...classifier, num_labels: 3 });
-    expect(head).toMatchObject({ task: "SEQ_CLS", reads: "last", predicts: "classes", outputs: 3, modules: ["score"], linear: "score" });
+    expect(head).toMatchObject({ task: "SEQ_CLS", predicts: "classes", outputs: 3, whole: ["score"], linear: "score" });
     expect(parameters.at(-1)).toEqual({ name: "score.weight", shape: [3, 8], start: { normal: 0.02 } });
+    expect([head.pool!([5, 6, 7]), head.pool!([7])]).toEqual([2, 0]);
     expect(linears.at(-1)).toEqual({ module: "score", inFeatures: 8, outFeatures: 3, bias: false, isHead: true });
     expect([linears.some(({ module }) => module === "lm_head"), aliases, unread!.test("lm_head.weight")]).toEqual([false, {}, true]);
+  });
+
+  it("passes over padding tokens, wherever they stand, as Hugging Face's does", () => {
+    const { pool } = modelWith(type, { ...classifier, pad_token_id: 0 }).head;
+    expect([pool!([5, 0, 6, 0, 0]), pool!([5, 6]), pool!([0, 0])]).toEqual([2, 1, 0]);
   });
 
   it.each([

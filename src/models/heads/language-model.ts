@@ -30,18 +30,17 @@ export const languageModelHead = ({
   return {
     head: {
       task,
-      reads: "labelled",
       predicts: "tokens",
       outputs: vocabularySize,
       labels: [],
-      modules: [module],
+      parameters: tiedTo === undefined ? linearParameters(linear, deviation) : [],
+      whole: [],
       ...(finish === undefined && { linear: module }),
       logits: (modules, hidden) => {
         const logits = modules.linear(module, hidden); // (N, V)
         return finish === undefined ? logits : finish(logits);
       },
     },
-    parameters: tiedTo === undefined ? linearParameters(linear, deviation) : [],
     linears: [linear],
     aliases: tiedTo === undefined ? {} : { [`${module}.weight`]: `${tiedTo}.weight` },
   };

@@ -1,5 +1,6 @@
 /** @file The classifier of decoders: one linear module, `score`, on the last token of each document. It knows no family. */
-import type { LinearSpec } from "../model.ts";
+import type { Head, LinearSpec } from "../model.ts";
+import { configReader } from "../../formats/index.ts";
 import { linearParameters, type HeadParts } from "./head.ts";
 import { labelsOf } from "./labels.ts";
 
@@ -13,6 +14,15 @@ export interface ScoreHead {
 
 const module = "score";
 
+// Hugging Face's rule: padding is told by its id alone, so a text that ends with that token is read before it.
+const lastToken =
+  (padding: number | null): NonNullable<Head["pool"]> =>
+  (ids) =>
+    Math.max(
+      Array.from(ids).findLastIndex((id) => id !== padding),
+      0,
+    );
+
 /** `score` over the labels that the configuration names. */
 export const scoreHead = ({ config, where, hiddenSize, deviation }: ScoreHead): HeadParts => {
   const { labels, predicts } = labelsOf(config, where);
@@ -20,15 +30,15 @@ export const scoreHead = ({ config, where, hiddenSize, deviation }: ScoreHead): 
   return {
     head: {
       task: "SEQ_CLS",
-      reads: "last",
+      pool: lastToken(configReader(config, where).integer("pad_token_id", null)),
       predicts,
       outputs: labels.length,
       labels,
-      modules: [module],
+      parameters: linearParameters(linear, deviation),
+      whole: [module],
       linear: module,
       logits: (modules, hidden) => modules.linear(module, hidden), // (N, labels)
     },
-    parameters: linearParameters(linear, deviation),
     linears: [linear],
     aliases: {},
     unread: /^lm_head\./,
