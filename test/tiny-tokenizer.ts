@@ -1,4 +1,4 @@
-/** @file Small tokenizers for tests: every byte and a few words, spelled in the byte-level alphabet or with `▁` and byte fallback; T5's kind. */
+/** @file Small tokenizers for tests: every byte and a few words, spelled in the byte-level alphabet or with `▁` and byte fallback; T5's and BERT's kinds. */
 import { byteAlphabet, bytePiece } from "../src/formats/tokenizer-bytes.ts";
 import type { TokenizerFiles } from "../src/formats/tokenizer-files.ts";
 import { tokenizerJson } from "../src/formats/tokenizer-json.ts";
@@ -133,6 +133,35 @@ export const unigramFiles = ({
     tokenizer: tokenizerJson(tokenizer, "tokenizer.json"),
     specialTokens: { eos_token: "</s>", pad_token: "<pad>", unk_token: "<unk>" },
     eosIds: [1],
+    chatTemplate: undefined,
+    ...overrides,
+  };
+};
+
+/** BERT's: `[PAD]` `[UNK]` `[CLS]` `[SEP]`, then `the` `fox` `run` `##s` `##ning` `win` `now` `!` `cafe`; the second text of a pair is of kind 1. */
+export const wordPieceFiles = ({ json, ...overrides }: Overrides = {}): TokenizerFiles => {
+  const special = (id: string, type: number): object => ({ SpecialToken: { id, type_id: type } });
+  const single = [special("[CLS]", 0), { Sequence: { id: "A", type_id: 0 } }, special("[SEP]", 0)];
+  const pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "fox", "run", "##s", "##ning", "win", "now", "!", "cafe"];
+  const tokenizer = {
+    model: { type: "WordPiece", unk_token: "[UNK]", continuing_subword_prefix: "##", vocab: numbered(pieces) },
+    added_tokens: added(pieces.slice(0, 4), 0),
+    normalizer: { type: "BertNormalizer", clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
+    pre_tokenizer: { type: "BertPreTokenizer" },
+    post_processor: {
+      type: "TemplateProcessing",
+      single,
+      pair: [...single, { Sequence: { id: "B", type_id: 1 } }, special("[SEP]", 1)],
+      special_tokens: {},
+    },
+    decoder: { type: "WordPiece" },
+    ...json,
+  };
+  return {
+    path: "tokenizer.json",
+    tokenizer: tokenizerJson(tokenizer, "tokenizer.json"),
+    specialTokens: { cls_token: "[CLS]", sep_token: "[SEP]", pad_token: "[PAD]", unk_token: "[UNK]" },
+    eosIds: [],
     chatTemplate: undefined,
     ...overrides,
   };

@@ -2,10 +2,11 @@
 import { chatTemplate, plainChatTemplate, type Tokenizer } from "../formats/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { askedText, conversationText, type Templating } from "./conversation.ts";
+import { encodeDocument } from "./document.ts";
 import { truncate, type Example } from "./example.ts";
 import { detectFormat, formatNamed, withFields, type FieldNames } from "./format.ts";
 import type { DataFormat, LossMode, Parsed, Request, Segment } from "./formats/parsed.ts";
-import type { ExampleKind } from "./kinds/kind.ts";
+import type { Encode, EncodeDocument, ExampleKind } from "./kinds/kind.ts";
 import { rowKind } from "./kinds/rows.ts";
 import { maskSegments, maskText } from "./mask.ts";
 import { addNotes, makeReport, newNotes, newTally, type DatasetReport, type RowNotes } from "./report.ts";
@@ -125,13 +126,19 @@ export const loadExamples = async <E, P, D>(kind: ExampleKind<E, unknown, P, D>,
   let name = options.format;
   let loss: LossMode | undefined;
   for await (const raw of readRows(path)) {
-    const row = withFields(raw, fields, kind.formats);
+    const row = withFields(raw, { ...kind.usualColumns?.(raw), ...fields }, kind.formats);
     name ??= detectFormat(row, kind.formats, fields);
     const format = formatNamed(name, kind.formats);
     loss ??= lossOf(options, name, format);
     const encoder = { tokenizer, maxLength, loss, templating: prepareTemplate };
     const notes = newNotes();
-    const read = placed(row.where, () => kind.read(format.read(row), (parsed) => exampleOf(parsed, row.where, notes, encoder)));
+    const encode: Encode = (parsed) => exampleOf(parsed, row.where, notes, encoder);
+    const encodeTexts: EncodeDocument = (texts) => {
+      const document = encodeDocument(tokenizer, texts, maxLength);
+      notes.cutTokens += document.cutTokens;
+      return document;
+    };
+    const read = placed(row.where, () => kind.read(format.read(row), encode, encodeTexts));
     addNotes(tally, notes, typeof read === "string" ? read : undefined);
     if (typeof read !== "string") drafts.push(...read);
   }

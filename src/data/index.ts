@@ -1,4 +1,6 @@
 /** @file Floor 5: data. Rows of files as examples with a mask, and examples as batches. */
+export { classNames } from "./class-names.ts";
+export { encodeDocument, type Document, type Texts } from "./document.ts";
 export { materialise, noLabel, type Batch, type BatchPlan } from "./batch.ts";
 export { planBatches, planEpoch, type EpochOptions } from "./batches.ts";
 export type { Collation } from "./collation.ts";
@@ -13,6 +15,7 @@ export { judgedKind, type Judged, type JudgedBatch } from "./kinds/judged.ts";
 export { pairKind, type Pair, type PairBatch } from "./kinds/pairs.ts";
 export { rowFormats, rowKind } from "./kinds/rows.ts";
 export { sourceTargetKind, type SourceTarget, type SourceTargetBatch } from "./kinds/source-target.ts";
+export { labelledKind, type LabelledBatch, type LabelledExample } from "./kinds/labelled.ts";
 export { previewExample, visible, type PreviewToken } from "./preview.ts";
 export { figuresOf, type DatasetReport, type EndToken } from "./report.ts";
 export { type Row } from "./row.ts";

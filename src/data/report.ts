@@ -157,16 +157,15 @@ export const figuresOf = <E>(
 /** The report on finished examples of a kind. */
 export const makeReport = <E>(
   about: Pick<DatasetReport, "path" | "format" | "loss" | "template">,
-  kind: Pick<ExampleKind<E>, "noun" | "tokensOf" | "lengthOf" | "partsOf">,
+  kind: Pick<ExampleKind<E>, "noun" | "writes" | "tokensOf" | "lengthOf" | "partsOf">,
   examples: readonly E[],
   tally: Tally,
   tokenizer: Tokenizer,
 ): DatasetReport => {
   const figures = figuresOf(kind, examples);
-  const endToken = endTokenOf(
-    examples.map((example) => Object.values(kind.partsOf(example))),
-    tokenizer,
-  );
+  const { writes = true } = kind;
+  const rows = writes ? examples.map((example) => Object.values(kind.partsOf(example))) : [];
+  const endToken = endTokenOf(rows, tokenizer);
   return {
     ...about,
     noun: kind.noun,
@@ -176,8 +175,10 @@ export const makeReport = <E>(
     cutTokens: tally.cutTokens,
     dropped: Object.fromEntries(tally.dropped),
     endToken,
-    warnings: [endWarning(endToken, examples.length, tokenizer), cutWarning(tally.cutTokens, figures.tokens), ...warningsOf(tally)].filter(
-      Boolean,
-    ),
+    warnings: [
+      writes ? endWarning(endToken, examples.length, tokenizer) : "",
+      cutWarning(tally.cutTokens, figures.tokens),
+      ...warningsOf(tally),
+    ].filter(Boolean),
   };
 };

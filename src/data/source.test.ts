@@ -60,6 +60,7 @@ describe("readRows", () => {
         [{ a: "2", b: "" }, "d.csv:5"],
       ],
     ],
+    ["tsv", 'a\tb\nham\tsaid "hi\n', [[{ a: "ham", b: 'said "hi' }, "d.tsv:2"]]],
     ["txt", "\ufeffone\r\ntwo\n", [[{ text: "one\r\ntwo\n" }, "d.txt"]]],
   ])("reads .%s: %j", async (extension, content, rows) => {
     expect(await rowsIn(`d.${extension}`, content)).toEqual(rows);
@@ -102,12 +103,13 @@ describe("readRows", () => {
     ["d.json", "[]", "d.json: The file is empty."],
     ["d.json", "", "d.json: The file is empty."],
     ["d.csv", "a,b\n1,2\n1,2,3\n", "d.csv:3: The table is broken: Invalid Record Length"],
+    ["d.tsv", "a\tb\n1\n", "d.tsv:2: The table is broken: Invalid Record Length"],
     ["d.csv", "a,a\n1,2\n", 'd.csv:1: Two columns are named "a".'],
     ["d.csv", "a,b\n", "d.csv: The file is empty."],
     ["d.csv", Uint8Array.of(0x61, 0x0a, 0xe9), "d.csv: The file is not UTF-8 text"],
     ["d.txt", " \n", "d.txt: The file is empty."],
     ["d.parquet", "PAR1 nothing", "d.parquet: The Parquet file cannot be read after row 0: "],
-    ["d.tsv", "a", "Data files end with .jsonl .ndjson .json .csv .parquet .txt; this one does not."],
+    ["d.xls", "a", "Data files end with .jsonl .ndjson .json .csv .tsv .parquet .txt; this one does not."],
   ])("refuses %s with %j", async (name, content, message) => {
     await expect(rowsIn(name, content)).rejects.toThrow(message);
   });

@@ -4,7 +4,7 @@ import { basename, dirname, extname, join } from "node:path";
 import { listFolder } from "../formats/index.ts";
 import { LowrankError } from "../util/index.ts";
 import type { Row } from "./row.ts";
-import { readCsv } from "./sources/csv.ts";
+import { readCsv, readTsv } from "./sources/csv.ts";
 import { readJson } from "./sources/json.ts";
 import { readJsonl } from "./sources/jsonl.ts";
 import { readParquet } from "./sources/parquet.ts";
@@ -17,6 +17,7 @@ const sources: Readonly<Record<string, Source>> = {
   ".ndjson": readJsonl,
   ".json": readJson,
   ".csv": readCsv,
+  ".tsv": readTsv,
   ".parquet": readParquet,
   ".txt": readText,
 };

@@ -32,6 +32,16 @@ describe.skipIf(!hasShared)("against transformers and PEFT", () => {
     expect(Math.max(...losses)).toBeLessThan(1e-3);
   });
 
+  it.each(["bert-cls.qv-bert", "gpt2-cls.all-linear", "roberta-cls.qv-bert"])(
+    "%s has the recorded logits, gradients and training curve",
+    async (reference) => {
+      const { logits, gradients, losses } = await verifyGolden(backend, sharedPath("goldens", reference));
+      expect(Math.max(...Object.values(logits))).toBeLessThan(2e-4);
+      expect(Math.max(...Object.values(gradients))).toBeLessThan(1e-3);
+      expect(Math.max(...losses)).toBeLessThan(1e-3);
+    },
+  );
+
   it("llama in bfloat16 has them with the rounded frequencies of the recording, and without them is off by what the recording says", async () => {
     const folder = join(await mkdtemp(join(tmpdir(), "lowrank-bf16-")), "golden");
     await cp(sharedPath("goldens", "llama-bf16.qv"), folder, { recursive: true });

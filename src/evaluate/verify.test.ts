@@ -9,7 +9,8 @@ import { ortBackend } from "../runtime/index.ts";
 import type { HostTensor } from "../util/index.ts";
 import { verifyGolden } from "./verify.ts";
 
-const committed = resolve(import.meta.dirname, "../../test/golden/llama.all-linear");
+const goldens = resolve(import.meta.dirname, "../../test/golden");
+const committed = join(goldens, "llama.all-linear");
 
 let backend: CountingBackend;
 beforeAll(async () => {
@@ -40,7 +41,12 @@ const holds = async (directory: string, gradients: number): Promise<void> => {
   expect(backend.held()).toEqual({ residents: 0, programs: 0 });
 };
 
-it("PEFT's logits, gradients and AdamW steps are ours: the committed reference", () => holds(committed, 28));
+it.each([
+  ["llama.all-linear", 28],
+  ["distilbert-cls.all-linear", 16],
+])("PEFT's logits, gradients and AdamW steps are ours: the committed reference %s, %d gradients", (name, gradients) =>
+  holds(join(goldens, name), gradients),
+);
 
 // Gradients: an A and a B for each target, and the whole tensors.
 describe.skipIf(!hasShared)("PEFT's logits, gradients and AdamW steps are ours", () => {

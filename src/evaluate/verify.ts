@@ -1,17 +1,19 @@
 /** @file Holds the engine against a recorded reference: logits of base, adapter and merged model, every gradient, ten AdamW steps. It prints nothing. */
 import { join } from "node:path";
+import type { LabelledBatch } from "../data/index.ts";
 import { ourName, readJsonObject, readSafetensorsHeader, readTensor, readTensorF32 } from "../formats/index.ts";
-import { input, program } from "../graph/index.ts";
+import { gather, input, integers, program } from "../graph/index.ts";
 import { mergedInference } from "../generate/inference.ts";
 import { adaptedModules, frozenFeeds, frozenTensors, loadAdapter, loadedOn, slotTensors, type StoredAdapter } from "../lora/index.ts";
-import { modelModules, openBase, storedTensors, type Base, type Model } from "../models/index.ts";
+import { modelModules, openBase, storedTensors, type Base, type Head, type Model } from "../models/index.ts";
 import { viewOf, type Modules } from "../nn/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
 import { adamw } from "../train/optim/adamw.ts";
 import { clipByNorm } from "../train/clip.ts";
-import { rowFeeds, shapeOf, stepFeeds, type LabelledRows } from "../train/feeds.ts";
+import { rowFeeds, type LabelledRows, type TokenRows } from "../train/feeds.ts";
 import { hiddenStates, tokenInputs } from "../train/forward.ts";
-import { nextToken } from "../train/losses/next-token.ts";
+import { lossOfHead } from "../train/losses/head.ts";
+import type { TrainingBatch } from "../train/losses/loss.ts";
 import { trainingProgram } from "../train/step.ts";
 import { trainableAdapter } from "../train/trainable.ts";
 import { f32, LowrankError, type Half, type HostTensor } from "../util/index.ts";
@@ -47,36 +49,65 @@ interface Golden {
 
 const halves: Readonly<Record<string, Half>> = { "torch.bfloat16": "bf16", "torch.float16": "f16" };
 
-const batchOf = (ids: Int32Array, mask: Int32Array, labels: Int32Array, [rows, length]: readonly number[]): LabelledRows => ({
-  rows,
-  length,
-  ids,
-  positions: Int32Array.from(ids, (_, index) => index % length),
-  segments: mask,
-  // The reference shifts inside its loss: what follows a position is its label.
-  labels: Int32Array.from(labels, (_, index) => (index % length === length - 1 ? -100 : labels[index + 1])),
+const tokensOf = (mask: Int32Array): number => mask.reduce((sum, flag) => sum + flag, 0);
+
+/** Rows with a label for each token; the reference shifts inside its loss: what follows a position is its label. */
+const tokenBatch = (rows: TokenRows, labels: Int32Array): LabelledRows & TrainingBatch => ({
+  ...rows,
+  tokens: tokensOf(rows.segments),
+  labels: Int32Array.from(labels, (_, index) => (index % rows.length === rows.length - 1 ? -100 : labels[index + 1])),
 });
+
+/** Rows with a label each. */
+const documentBatch = (rows: TokenRows, labels: Int32Array | Float32Array, pool: NonNullable<Head["pool"]>): LabelledBatch => {
+  const places = Int32Array.from({ length: rows.rows }, (_, row) => {
+    const start = row * rows.length;
+    const seen = rows.segments.subarray(start, start + rows.length);
+    const first = start + seen.indexOf(1);
+    return first + pool(rows.ids.subarray(first, start + seen.lastIndexOf(1) + 1));
+  });
+  const types = new Int32Array(rows.ids.length);
+  return { ...rows, types, places, labels: Float32Array.from(labels), tokens: tokensOf(rows.segments), sources: [] };
+};
+
+/** What a reference's batch gives a loss, and the hidden states whose logits are compared. */
+interface Recorded {
+  readonly rows: TokenRows;
+  readonly batch: TrainingBatch;
+  readonly places: Int32Array;
+  /** The row of the recorded logits for each place. */
+  readonly recorded: Int32Array;
+}
+
+const recordedOf = ({ pool }: Head, rows: TokenRows, labels: Int32Array | Float32Array): Recorded => {
+  if (pool === undefined) {
+    const places = Int32Array.from(rows.segments.keys()).filter((place) => rows.segments[place] === 1);
+    return { rows, batch: tokenBatch(rows, labels as Int32Array), places, recorded: places };
+  }
+  const batch = documentBatch(rows, labels, pool);
+  return { rows, batch, places: batch.places, recorded: Int32Array.from(batch.places.keys()) };
+};
 
 const computedLogits = async (
   backend: Backend,
   model: Model,
   modules: Modules,
-  batch: LabelledRows,
+  { rows, places }: Recorded,
   feeds: Readonly<Record<string, Feed>>,
 ) => {
-  const hidden = hiddenStates({ model, differentiable: false }, modules, tokenInputs({ B: batch.rows, T: batch.length }));
-  const executable = await backend.compile(program({ logits: model.head.logits(modules, hidden) }));
-  const { logits } = await executable.run({ ...rowFeeds(batch), ...feeds });
+  const hidden = hiddenStates({ model, differentiable: false }, modules, tokenInputs({ B: rows.rows, T: rows.length }));
+  const executable = await backend.compile(program({ logits: model.head.logits(modules, gather(hidden, integers([...places]))) }));
+  const { logits } = await executable.run({ ...rowFeeds(rows), ...feeds });
   await executable.dispose();
   return (logits as HostTensor).data as Float32Array;
 };
 
-const largestDifference = (ours: Float32Array, theirs: Float32Array, mask: Int32Array): number => {
-  const width = ours.length / mask.length;
-  return ours.reduce(
-    (largest, value, index) => (mask[Math.floor(index / width)] === 1 ? Math.max(largest, Math.abs(value - theirs[index])) : largest),
-    0,
-  );
+const largestDifference = (ours: Float32Array, theirs: Float32Array, { recorded }: Recorded): number => {
+  const width = ours.length / recorded.length;
+  return ours.reduce((largest, value, index) => {
+    const place = recorded[Math.floor(index / width)] * width + (index % width);
+    return Math.max(largest, Math.abs(value - theirs[place]));
+  }, 0);
 };
 
 const relative = (ours: Float32Array, theirs: (index: number) => number): number => {
@@ -89,12 +120,13 @@ const relative = (ours: Float32Array, theirs: (index: number) => number): number
   return Math.sqrt(difference / size);
 };
 
-const trainAsRecorded = async (backend: Backend, base: Base, stored: StoredAdapter, batch: LabelledRows, { adamw: recipe }: Golden) => {
+const trainAsRecorded = async (backend: Backend, base: Base, stored: StoredAdapter, batch: TrainingBatch, { adamw: recipe }: Golden) => {
   const { model } = base;
-  const shape = shapeOf(batch);
+  const loss = lossOfHead(model);
+  const shape = loss.shapeOf(batch);
   const trainable = trainableAdapter(model, stored);
-  const executable = await backend.compile(trainingProgram({ model, find: storedTensors(base), trainable, loss: nextToken, shape }));
-  const feeds = { ...stepFeeds(batch, shape), ...trainable.constants };
+  const executable = await backend.compile(trainingProgram({ model, find: storedTensors(base), trainable, loss, shape }));
+  const feeds = { ...loss.feeds(batch, shape), ...trainable.constants };
   const trained = stored.parameters.slice();
   const optimiser = adamw(stored.adapter.layout, {
     beta1: recipe.betas[0],
@@ -106,11 +138,11 @@ const trainAsRecorded = async (backend: Backend, base: Base, stored: StoredAdapt
   const norms: number[] = [];
   let first: Float32Array | undefined;
   for (const step of recipe.steps) {
-    const { loss, weight, gradient } = (await executable.run({ ...feeds, parameters: f32(trained) })) as Record<string, HostTensor>;
+    const { loss: sum, weight, gradient } = (await executable.run({ ...feeds, parameters: f32(trained) })) as Record<string, HostTensor>;
     const count = Number(weight.data[0]);
     const mean = (gradient.data as Float32Array).map((value) => value / count);
     first ??= mean.slice();
-    losses.push(Math.abs(Number(loss.data[0]) / count - step.loss));
+    losses.push(Math.abs(Number(sum.data[0]) / count - step.loss));
     norms.push(Math.abs(clipByNorm(mean, recipe.max_grad_norm) / step.grad_norm - 1));
     optimiser.update(trained, mean, recipe.lr);
   }
@@ -132,7 +164,7 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
     if (found === undefined) throw new LowrankError("not-found", `The reference has no tensor "${name}".`, { where: recorded.path });
     return found;
   };
-  const integers = async (name: string): Promise<Int32Array> => (await readTensor(location(name))).data as Int32Array;
+  const int32 = async (name: string): Promise<Int32Array> => (await readTensor(location(name))).data as Int32Array;
   const floats = async (name: string): Promise<Float32Array> => (await readTensorF32(location(name))).data as Float32Array;
   const golden = (await readJsonObject(join(directory, "golden.json"))) as unknown as Golden;
 
@@ -143,8 +175,16 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
   const stored = await loadAdapter(join(directory, "adapter"), model, {
     ...loadedOn(base, backend),
   });
-  const mask = await integers("attention_mask");
-  const batch = batchOf(await integers("input_ids"), mask, await integers("labels"), location("input_ids").shape);
+  const [B, T] = location("input_ids").shape;
+  const rows: TokenRows = {
+    rows: B,
+    length: T,
+    ids: await int32("input_ids"),
+    positions: Int32Array.from({ length: B * T }, (_, index) => index % T),
+    segments: await int32("attention_mask"),
+  };
+  const labels = (await readTensor(location("labels"))).data as Int32Array | Float32Array;
+  const compared = recordedOf(model.head, rows, labels);
   const find = storedTensors(base);
 
   const { layout, frozen } = stored.adapter;
@@ -157,12 +197,12 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
     modules: Modules,
     feeds: Readonly<Record<string, Feed>>,
   ): Promise<number> => {
-    const ours = await computedLogits(backend, from, modules, batch, feeds);
-    const differences = await Promise.all(names.map(async (name) => largestDifference(ours, await floats(name), mask)));
+    const ours = await computedLogits(backend, from, modules, compared, feeds);
+    const differences = await Promise.all(names.map(async (name) => largestDifference(ours, await floats(name), compared)));
     return Math.min(...differences);
   };
 
-  const { losses, norms, first } = await trainAsRecorded(backend, recordedBase, stored, batch, golden);
+  const { losses, norms, first } = await trainAsRecorded(backend, recordedBase, stored, compared.batch, golden);
   const gradients: Record<string, number> = {};
   for (const name of recorded.tensors.keys()) {
     if (!name.startsWith(gradientPrefix)) continue;

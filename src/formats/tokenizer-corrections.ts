@@ -1,4 +1,4 @@
-/** @file Rewrites pre-tokenizers that the npm tokenizers package runs differently from the reference library. It knows nothing about models or files. */
+/** @file Rewrites pre-tokenizers and post-processors that the npm tokenizers package runs differently from the reference library. It knows nothing about models or files. */
 import { flatten, missingCharacters, type Component, type TokenizerJson } from "./tokenizer-json.ts";
 
 const split = (pattern: string): Component => ({ type: "Split", pattern: { Regex: pattern }, behavior: "Isolated", invert: false });
@@ -42,6 +42,38 @@ const wordsAreIndependent = (model: Component): boolean => {
   });
 };
 
+const roberta = (component: Component): Component => {
+  const [[cls], [sep]] = [component["cls"], component["sep"]] as [string, number][];
+  const special = (id: string): object => ({ SpecialToken: { id, type_id: 0 } });
+  const sequenceOf = (id: "A" | "B"): object => ({ Sequence: { id, type_id: 0 } });
+  const single = [special(cls), sequenceOf("A"), special(sep)];
+  return { type: "TemplateProcessing", single, pair: [...single, special(sep), sequenceOf("B"), special(sep)], special_tokens: {} };
+};
+
+// What the reference does without any: the texts one after the other, of two kinds.
+const plainProcessor: Component = {
+  type: "TemplateProcessing",
+  single: [{ Sequence: { id: "A", type_id: 0 } }],
+  pair: [{ Sequence: { id: "A", type_id: 0 } }, { Sequence: { id: "B", type_id: 1 } }],
+  special_tokens: {},
+};
+
+/** The package loses the second text behind `ByteLevel`, which only moves offsets, and counts RoBERTa's second text as of another kind. */
+const postProcessor = (component: Component | null): Component | null => {
+  switch (component?.type) {
+    case "ByteLevel":
+      return null;
+    case "RobertaProcessing":
+      return roberta(component);
+    case "Sequence": {
+      const processors = (component["processors"] as readonly Component[]).map(postProcessor).filter((one) => one !== null);
+      return processors.length === 0 ? null : { ...component, processors };
+    }
+    default:
+      return component;
+  }
+};
+
 /**
  * The same tokenizer in terms that the package runs as the reference library does.
  * Long texts without any pre-tokenizer are also cut at the word marks, where the merges allow it: 5 to 20 times faster.
@@ -50,5 +82,9 @@ export const correctTokenizer = (tokenizer: TokenizerJson): TokenizerJson => {
   const components = flatten(tokenizer.pre_tokenizer);
   const onlyMarks = components.every(({ type }) => type === "Metaspace");
   const words = onlyMarks && wordsAreIndependent(tokenizer.model) ? [split(`${mark}+[^${mark}]*|[^${mark}]+`)] : [];
-  return { ...tokenizer, pre_tokenizer: sequence([...components.flatMap(corrected), ...words, ...droppedFirst(tokenizer)]) };
+  return {
+    ...tokenizer,
+    pre_tokenizer: sequence([...components.flatMap(corrected), ...words, ...droppedFirst(tokenizer)]),
+    post_processor: postProcessor(tokenizer.post_processor) ?? plainProcessor,
+  };
 };

@@ -17,6 +17,8 @@ export interface DecodeOptions {
 export interface Tokenizer {
   /** Ids of a text; with `specialTokens` (the default) also those that the tokenizer puts around it, such as a first BOS. */
   encode(text: string, options?: { readonly specialTokens?: boolean }): number[];
+  /** Ids of a text, or of two that belong together, with special tokens around and between, and the kind of each token: 0 or 1. */
+  encodePair(first: string, second?: string): { readonly ids: number[]; readonly types: number[] };
   /** Ids of a text without added special tokens, and the characters [start, end) that each one stands for, in UTF-16 indices. */
   encodeWithOffsets(text: string): { readonly ids: number[] } & Offsets;
   /** The text of ids; ids outside the vocabulary are passed over. */
@@ -44,7 +46,10 @@ export interface Tokenizer {
 }
 
 interface Encoder {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[]; tokens: string[] };
+  encode(
+    text: string,
+    options: { add_special_tokens: boolean; text_pair?: string; return_token_type_ids?: boolean },
+  ): { ids: number[]; tokens: string[]; token_type_ids?: number[] };
   normalizer: ((text: string) => string) | null;
 }
 
@@ -107,13 +112,17 @@ export const createTokenizer = (files: TokenizerFiles): Tokenizer => {
     const ids = Array.from(utf8.encode(text), (byte) => idOf.get(bytePiece(byte)));
     return ids.every((id) => id !== undefined) ? ids : undefined;
   };
-  const encode = (text: string, specialTokens: boolean): number[] => {
-    const { ids, tokens } = encoder.encode(text, { add_special_tokens: specialTokens });
-    if (!spellsBytes(tokenizer)) return ids;
-    return ids.flatMap((id, token) => (id === unknownId && tokens[token] !== pieces[id] && spelled(tokens[token])) || [id]);
+  const encodePair = (first: string, second: string, specialTokens: boolean): { ids: number[]; types: number[] } => {
+    const options = { add_special_tokens: specialTokens, text_pair: second, return_token_type_ids: true };
+    const { ids, tokens, token_type_ids: types = ids.map(() => 0) } = encoder.encode(first, options);
+    if (!spellsBytes(tokenizer)) return { ids, types };
+    const spelt = ids.map((id, token) => (id === unknownId && tokens[token] !== pieces[id] && spelled(tokens[token])) || [id]);
+    return { ids: spelt.flat(), types: spelt.flatMap((bytes, token) => bytes.map(() => types[token])) };
   };
+  const encode = (text: string, specialTokens: boolean): number[] => encodePair(text, "", specialTokens).ids;
   const self: Tokenizer = {
     encode: (text, { specialTokens = true } = {}) => encode(text, specialTokens),
+    encodePair: (first, second = "") => encodePair(first, second, true),
     encodeWithOffsets: (text) => {
       const ids = encode(text, false);
       const surfaces = ids.map((id) => (id === unknownId && !text.includes(pieces[id]) ? undefined : bytesOf(id)));

@@ -34,6 +34,15 @@ const textOf = async (
   }
 };
 
+it("a generator needs a head that predicts tokens", async () => {
+  const folder = await tinyModel();
+  const base = await openBase(folder, { classifier: { predicts: "classes", labels: ["ham", "spam"] } });
+  const tokenizer = await loadTokenizer(folder);
+  expect(() => createGenerator(backend, tokenizer, baseInference(base))).toThrow(
+    "The head of this llama predicts classes, so it writes no text.",
+  );
+});
+
 describe("a generator", () => {
   const positions = 64;
   const nines = (length: number): number[] => Array.from({ length }, () => 9);

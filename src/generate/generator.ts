@@ -20,7 +20,11 @@ export interface Generator {
 /** A generator that takes the inference over and disposes of it when it is closed. */
 export const createGenerator = (backend: Backend, tokenizer: Tokenizer, inference: Inference): Generator => {
   const programs: Programs = new Map();
-  const { maxPositions } = inference.model;
+  const { maxPositions, type, head } = inference.model;
+  if (head.predicts !== "tokens")
+    throw new LowrankError("unsupported", `The head of this ${type} predicts ${head.predicts}, so it writes no text.`, {
+      fix: "Classify with it (lowrank classify).",
+    });
   const decoder = (expected: number): Promise<Decoder> => createDecoder(backend, inference, programs, expected);
   return {
     decoder,

@@ -29,10 +29,15 @@ const shapes = (changes: Record<string, readonly number[] | undefined> = {}): Sh
   return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, readonly number[]] => entry[1] !== undefined));
 };
 
-let written = 0;
+let count = 0;
 /** A checkpoint of these shapes; every element of a tensor is the tensor's place in the list, or that of the one that it copies. */
-const checkpoint = async (tensors: Shapes, dtype: DType = "f32", copies: Readonly<Record<string, string>> = {}): Promise<string> => {
-  const directory = join(folder, String(written++));
+const checkpoint = async (
+  tensors: Shapes,
+  dtype: DType = "f32",
+  copies: Readonly<Record<string, string>> = {},
+  written: object = config,
+): Promise<string> => {
+  const directory = join(folder, String(count++));
   const names = Object.keys(tensors);
   const sources = Object.entries(tensors).map(([name, shape]): TensorSource => ({
     name,
@@ -46,7 +51,7 @@ const checkpoint = async (tensors: Shapes, dtype: DType = "f32", copies: Readonl
       return [new Uint8Array(data.buffer)];
     },
   }));
-  await writeCheckpoint(directory, { config, tensors: sources });
+  await writeCheckpoint(directory, { config: { ...written }, tensors: sources });
   return directory;
 };
 
@@ -80,6 +85,33 @@ describe("a base", () => {
     expect(modules.tensor("lm_head.weight")).not.toBe(modules.tensor("model.embed_tokens.weight"));
     expect(await storedValues(base, "lm_head.weight")).toEqual(new Float32Array(20).fill(11));
     expect(base.model.parameters.at(-1)).toMatchObject({ name: "lm_head.weight", shape: [5, 4] });
+  });
+
+  it("may name its norms as BERT's first releases did, leave out the prefix, and hold other heads", async () => {
+    const bert = { model_type: "bert", vocab_size: 5, hidden_size: 4, intermediate_size: 6, num_hidden_layers: 1, num_attention_heads: 2 };
+    const labels = { predicts: "classes", labels: ["a", "b"] } as const;
+    const named = modelOf(bert, "").parameters.filter(({ name }) => !/pooler|classifier/.test(name));
+    const aged = (name: string): string =>
+      name
+        .replace(/^bert\./, "")
+        .replace(/LayerNorm\.weight$/, "LayerNorm.gamma")
+        .replace(/LayerNorm\.bias$/, "LayerNorm.beta");
+    const stored = Object.fromEntries(named.map(({ name, shape }) => [aged(name), shape]));
+    const directory = await checkpoint(
+      { ...stored, "cls.predictions.bias": [5], "embeddings.position_ids": [1, 512] },
+      "f32",
+      {},
+      {
+        ...bert,
+        architectures: ["BertForMaskedLM"],
+      },
+    );
+    await expect(openBase(directory)).rejects.toThrow("The head of a BertForMaskedLM is not offered; offered: ForSequenceClassification.");
+    const base = await openBase(directory, { classifier: labels });
+    expect([...base.fresh]).toEqual(["bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"]);
+    expect(await storedValues(base, "classifier.bias")).toEqual(new Float32Array(2));
+    const place = Object.keys(stored).indexOf("embeddings.LayerNorm.gamma");
+    expect(await storedValues(base, "bert.embeddings.LayerNorm.weight")).toEqual(new Float32Array(4).fill(place));
   });
 
   it("gives one graph tensor for each stored one, and values under every name", async () => {
@@ -135,7 +167,7 @@ describe("experts that are stacked in newer checkpoints", () => {
     chunks: () => [new Uint8Array(Float32Array.from({ length: sizeOf(shape) }, (_, index) => index).buffer)],
   });
   const write = async (stacks: Shapes): Promise<string> => {
-    const directory = join(folder, String(written++));
+    const directory = join(folder, String(count++));
     const all = [...rest.map(({ name, shape }) => [name, shape] as const), ...Object.entries(stacks)];
     await writeCheckpoint(directory, { config: mixtral, tensors: all.map(([name, shape]) => numbered(name, shape)) });
     return directory;

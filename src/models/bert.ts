@@ -54,6 +54,7 @@ export const bert: Family = (config, where) => {
           inner: { module: "bert.pooler.dense", isHead: false },
           activation: tanh,
           outer: "classifier",
+          whole: ["classifier"],
         }),
     },
     unread: /^cls\./,

@@ -45,6 +45,8 @@ export const distilbert: Family = (config, where) => {
           inner: { module: "pre_classifier", isHead: false },
           activation: relu,
           outer: "classifier",
+          // PEFT compares ends of names, so "classifier" saves both.
+          whole: ["pre_classifier", "classifier"],
         }),
     },
     unread: /^vocab_/,

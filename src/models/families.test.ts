@@ -18,7 +18,7 @@ const small = {
 
 describe("configurations", () => {
   it.each([
-    { model_type: "falcon", message: /"falcon" is not offered; known: gemma, .*smollm3/ },
+    { model_type: "falcon", message: /"falcon" is not offered; known: bert, .*smollm3/ },
     { model_type: "llama", hidden_act: "relu6", message: /"hidden_act" is "relu6"; offered: silu/ },
     { model_type: "llama", num_key_value_heads: 3, message: /num_attention_heads 2 is no multiple of num_key_value_heads 3/ },
     { model_type: "llama", partial_rotary_factor: 0.5, message: /"partial_rotary_factor" is 0.5; offered: 1/ },

@@ -18,6 +18,7 @@ export const roberta: Family = (config, where) => {
           inner: { module: "classifier.dense", isHead: true },
           activation: tanh,
           outer: "classifier.out_proj",
+          whole: ["classifier"],
         }),
     },
     unread: /^(lm_head|roberta\.pooler)\./,

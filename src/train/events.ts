@@ -30,7 +30,7 @@ export interface DataSummary {
   readonly supervised: number;
   readonly truncated: number;
   readonly dropped: number;
-  /** Whether the model is taught to stop: the end token is supervised in at least one example. */
+  /** Whether the model is taught to stop: the end token is supervised in at least one example, or nothing is to be written. */
   readonly endTokenSupervised: boolean;
 }
 
@@ -90,6 +90,8 @@ export interface EvalEnd {
   readonly weight: number;
   /** What else the loss reports, such as its perplexity. */
   readonly metrics: Readonly<Record<string, number>>;
+  /** Counts for figures that are no means, such as the cells of a confusion matrix row by row. */
+  readonly counts: Readonly<Record<string, readonly number[]>>;
   /** Whether no earlier evaluation was lower. */
   readonly best: boolean;
   readonly seconds: number;

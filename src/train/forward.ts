@@ -10,6 +10,8 @@ export interface TokenInputs {
   readonly positions: Tensor;
   /** 0 is padding, 1 … numbers the documents of a row. */
   readonly segments: Tensor;
+  /** Kinds of the tokens, for models that have kinds. */
+  readonly types?: Tensor;
 }
 
 const recomputeFrom = 1024;
@@ -41,6 +43,7 @@ export const hiddenStates = (
   const longest = Math.max(tokens.ids.shape[1], source?.ids.shape[1] ?? 0);
   return model.forward(modules, {
     ids: tokens.ids,
+    ...(tokens.types && { types: tokens.types }),
     attention: attentionOf(tokens, model.mask(tokens.segments)),
     ...(source && {
       source: {

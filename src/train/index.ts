@@ -6,12 +6,15 @@ export { rowFeeds, shapeOf, stepFeeds, type LabelledRows, type LabelledShape, ty
 export { chunkOf, headLoss, hiddenStates, tokenInputs, type TokenInputs } from "./forward.ts";
 export { openJsonlLog } from "./jsonl-log.ts";
 export { addSums, meansOf, metricSums, type MetricSums } from "./metrics.ts";
+export { classification } from "./losses/classification.ts";
+export { lossOfHead } from "./losses/head.ts";
 export type { Loss, LossContext, LossParts, MetricParts, Metrics, StepShape, TrainingBatch } from "./losses/loss.ts";
 export { dpo, type DpoSettings } from "./losses/dpo.ts";
 export { lossFor, lossNamed, losses, type LossName, type LossSettings } from "./losses/index.ts";
 export { kto, type KtoSettings } from "./losses/kto.ts";
 export { nextToken } from "./losses/next-token.ts";
 export { orpo, type OrpoSettings } from "./losses/orpo.ts";
+export { regression } from "./losses/regression.ts";
 export { sequenceToSequence, type SourcedRows, type SourcedShape } from "./losses/sequence-to-sequence.ts";
 export { adamw, type AdamWOptions } from "./optim/adamw.ts";
 export type { Optimiser, OptimiserState } from "./optim/optimiser.ts";

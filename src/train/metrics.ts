@@ -1,7 +1,7 @@
-/** @file Means over many batches from sums and weights of each. It knows nothing about what is measured. */
+/** @file Means and counts over many batches from those of each. It knows nothing about what is measured. */
 import type { HostTensor } from "../util/index.ts";
 import type { Metrics } from "./losses/loss.ts";
-import { metricPrefix } from "./step.ts";
+import { countPrefix, metricPrefix } from "./step.ts";
 
 /** A mean before it is divided. */
 export interface WeightedSum {
@@ -18,6 +18,23 @@ export const metricSums = (outputs: Readonly<Record<string, HostTensor>>): Metri
       .filter(([name]) => name.startsWith(metricPrefix))
       .map(([name, { data }]) => [name.slice(metricPrefix.length), { sum: Number(data[0]), weight: Number(data[1]) }]),
   );
+
+/** Vectors of counts by name. */
+export type Counts = Readonly<Record<string, readonly number[]>>;
+
+/** The counts among a program's outputs. */
+export const countsOf = (outputs: Readonly<Record<string, HostTensor>>): Counts =>
+  Object.fromEntries(
+    Object.entries(outputs)
+      .filter(([name]) => name.startsWith(countPrefix))
+      .map(([name, { data }]) => [name.slice(countPrefix.length), Array.from(data, Number)]),
+  );
+
+/** Both together; a name may be missing in either. */
+export const addCounts = (first: Counts, second: Counts): Counts => {
+  const added = Object.entries(second).map(([name, vector]) => [name, vector.map((value, index) => value + (first[name]?.[index] ?? 0))]);
+  return { ...first, ...Object.fromEntries(added) };
+};
 
 /** Both together; a name may be missing in either. */
 export const addSums = (first: MetricSums, second: MetricSums): MetricSums => {

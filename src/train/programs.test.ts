@@ -29,7 +29,7 @@ const summed = async (subject: TinySubject, given: readonly Batch[]): Promise<St
     weight += result.weight;
   }
   await runner.dispose();
-  return { loss, weight, metrics: {}, gradient };
+  return { loss, weight, metrics: {}, counts: {}, gradient };
 };
 
 /** ‖a − b‖ / ‖b‖ */
@@ -225,7 +225,7 @@ describe("meanLoss", () => {
     const parts = batches(tinyExamples([4, 16, 16, 16]), 1);
     const sums = await Promise.all(parts.map((batch) => evaluation.run(batch, subject.parameters, 0, 0)));
     const loss = sums.reduce((sum, result) => sum + result.loss, 0) / sums.reduce((sum, result) => sum + result.weight, 0);
-    expect(await meanLoss(evaluation, parts, subject.parameters)).toEqual({ loss, weight: 32, metrics: {} });
+    expect(await meanLoss(evaluation, parts, subject.parameters)).toEqual({ counts: {}, loss, weight: 32, metrics: {} });
     expect(sums[0].gradient).toHaveLength(0);
     await evaluation.dispose();
   });

@@ -4,7 +4,7 @@ import { dropoutInput, dropoutPool, poolSize } from "../lora/index.ts";
 import type { Backend, Executable, Feed, Resident } from "../runtime/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
 import type { Loss, StepShape, TrainingBatch } from "./losses/loss.ts";
-import { addSums, metricSums, type MetricSums } from "./metrics.ts";
+import { addCounts, addSums, countsOf, metricSums, type Counts, type MetricSums } from "./metrics.ts";
 import { lossProgram, trainingProgram, widestInput, type StepOptions } from "./step.ts";
 
 export interface StepResult {
@@ -13,6 +13,7 @@ export interface StepResult {
   /** What the sum over batches is divided by. */
   readonly weight: number;
   readonly metrics: MetricSums;
+  readonly counts: Counts;
   /** Gradient of the sum; empty where none was asked for. */
   readonly gradient: Float32Array;
 }
@@ -79,6 +80,7 @@ const runner = <Batch extends TrainingBatch>(
         loss: Number(outputs["loss"].data[0]),
         weight: Number(outputs["weight"].data[0]),
         metrics: metricSums(outputs),
+        counts: countsOf(outputs),
         gradient: (outputs["gradient"]?.data as Float32Array | undefined) ?? new Float32Array(0),
       };
     },
@@ -99,19 +101,21 @@ export const trainingRunner = <Batch extends TrainingBatch>(backend: Backend, op
 export const lossRunner = <Batch extends TrainingBatch>(backend: Backend, options: Settings<Batch>): StepRunner<Batch> =>
   runner(backend, options, lossProgram, 0);
 
-/** Mean loss over batches, what it is a mean of, and the sums of the metrics. */
+/** Mean loss over batches, what it is a mean of, the sums of the metrics, and the counts. */
 export const meanLoss = async <Batch extends TrainingBatch>(
   loss: StepRunner<Batch>,
   batches: Iterable<Batch>,
   parameters: Float32Array,
-): Promise<{ loss: number; weight: number; metrics: MetricSums }> => {
+): Promise<{ loss: number; weight: number; metrics: MetricSums; counts: Counts }> => {
   let [sum, weight] = [0, 0];
   let metrics: MetricSums = {};
+  let counts: Counts = {};
   for (const batch of batches) {
     const result = await loss.run(batch, parameters, 0, 0);
     sum += result.loss;
     weight += result.weight;
     metrics = addSums(metrics, result.metrics);
+    counts = addCounts(counts, result.counts);
   }
-  return { loss: sum / weight, weight, metrics };
+  return { loss: sum / weight, weight, metrics, counts };
 };

@@ -151,14 +151,18 @@ const planOf = <Example>(options: RunOptions<Example>, trainable: Trainable, ste
   };
 };
 
-const summaryOf = ({ examples, report }: Dataset<unknown>, heldOut: Dataset<unknown> | undefined): DataSummary => ({
+const summaryOf = ({
+  loss: { kind },
+  data: { examples, report },
+  heldOut,
+}: Pick<RunOptions, "loss" | "data" | "heldOut">): DataSummary => ({
   examples: examples.length,
   evaluationExamples: heldOut?.examples.length ?? 0,
   tokens: report.tokens,
   supervised: report.supervisedTokens,
   truncated: report.truncated,
   dropped: Object.values(report.dropped).reduce((sum, rows) => sum + rows, 0),
-  endTokenSupervised: report.endToken !== undefined,
+  endTokenSupervised: kind.writes === false || report.endToken !== undefined,
 });
 
 const prefixed = (prefix: string, settings: object): Record<string, unknown> =>
@@ -205,7 +209,7 @@ const resultFailed = (error: unknown, step: number, where: string): unknown => {
  * held-out data, else of the last step), `checkpoints/` and `log.jsonl`.
  */
 export async function* run<Example>(options: RunOptions<Example>): AsyncGenerator<TrainEvent> {
-  const { backend, subject, settings, loss, data, heldOut, output, resume = false, signal } = options;
+  const { backend, subject, settings, loss, output, resume = false, signal } = options;
   const model = modelOf(subject);
   const trainable = trainableOf(subject);
   const epochBatches = epochsOf(options);
@@ -254,7 +258,7 @@ export async function* run<Example>(options: RunOptions<Example>): AsyncGenerato
   };
   try {
     yield emit({ type: "run-start", plan: planOf(options, trainable, totalSteps), ...(state && { resumedStep: state.progress.step }) });
-    yield emit({ type: "data-ready", report: summaryOf(data, heldOut) });
+    yield emit({ type: "data-ready", report: summaryOf(options) });
     for await (const event of events) {
       if (event.type !== "run-end") yield emit(event);
       else {

@@ -18,6 +18,8 @@ export interface StepOptions {
 
 /** What the outputs that hold a metric's sum and weight are called, before its name. */
 export const metricPrefix = "metric.";
+/** What the outputs that hold counts are called, before their name. */
+export const countPrefix = "count.";
 
 /** Elements of the widest input that an adapter reads in a step. */
 export const widestInput = (model: Model, { B, T }: StepShape): number =>
@@ -25,10 +27,11 @@ export const widestInput = (model: Model, { B, T }: StepShape): number =>
 
 const pair = ({ sum, weight }: MetricParts): Tensor => concat([reshape(sum, [1]), reshape(weight, [1])], 0); // (2)
 
-const outputsOf = ({ loss, weight, metrics = {} }: LossParts): Record<string, Tensor> => ({
+const outputsOf = ({ loss, weight, metrics = {}, counts = {} }: LossParts): Record<string, Tensor> => ({
   loss,
   weight,
   ...Object.fromEntries(Object.entries(metrics).map(([name, metric]) => [metricPrefix + name, pair(metric)])),
+  ...Object.fromEntries(Object.entries(counts).map(([name, vector]) => [countPrefix + name, reshape(vector, [-1])])),
 });
 
 /** A penalty counts once per update, however many batches and labels that has. */
@@ -59,7 +62,7 @@ export const trainingProgram = (options: StepOptions): Graph => {
   return program({ ...outputsOf(parts), gradient });
 };
 
-/** The loss of modules as they are: inputs as in `trainingProgram` but for parameters; outputs without gradient. */
+/** The loss of modules as they are: inputs as in `trainingProgram` but for parameters; outputs `count.…` instead of the gradient. */
 export const evaluationProgram = (loss: Loss, context: Pick<LossContext, "model" | "modules" | "reference">, shape: StepShape): Graph =>
   program(outputsOf(loss.build({ ...context, differentiable: false }, shape)));
 

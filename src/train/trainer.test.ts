@@ -39,6 +39,7 @@ const quadratic = (calls: Call[] = []): StepRunner<Pull> => ({
       loss: (weight * distance ** 2) / 2,
       weight,
       metrics: { distance: { sum: weight * distance, weight } },
+      counts: { labels: [weight] },
       gradient: Float32Array.of(weight * distance),
     };
   },
@@ -48,7 +49,7 @@ const quadratic = (calls: Call[] = []): StepRunner<Pull> => ({
 /** Held-out losses as they are given, one after the other. */
 const scripted = (losses: readonly number[]): StepRunner<Pull> => {
   let next = 0;
-  return { ...quadratic(), run: async () => ({ loss: losses[next++], weight: 1, metrics: {}, gradient: new Float32Array(0) }) };
+  return { ...quadratic(), run: async () => ({ loss: losses[next++], weight: 1, metrics: {}, counts: {}, gradient: new Float32Array(0) }) };
 };
 
 // A pass of seven batches, in another order each time.
@@ -224,6 +225,14 @@ describe("a run", () => {
     );
     expect(ofType(recorded, "compile-start").map(({ shape }) => shape[1])).toEqual([1, 2, 3, 4, 5, 6, 7]);
   });
+});
+
+it("an evaluation adds up the counts of its batches", async () => {
+  const recorded = await record({ epochs: 1, evaluation: quadratic(), heldOut: [batch(1, 2), batch(3, 5)] });
+  expect(ofType(recorded, "eval-end").map(({ weight, counts }) => [weight, counts])).toEqual([
+    [7, { labels: [7] }],
+    [7, { labels: [7] }],
+  ]);
 });
 
 describe("a signal", () => {

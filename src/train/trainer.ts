@@ -136,11 +136,11 @@ const evaluate = async <Batch extends TrainingBatch>(
   history: EvaluationHistory,
 ): Promise<EvalEnd> => {
   const start = performance.now();
-  const { loss, weight, metrics } = await meanLoss(evaluation!, heldOut, parameters);
+  const { loss, weight, metrics, counts } = await meanLoss(evaluation!, heldOut, parameters);
   if (!Number.isFinite(loss)) throw diverged("The held-out loss", step, step);
   const best = history.best === undefined || loss < history.best.loss;
   const seconds = (performance.now() - start) / 1000;
-  return { type: "eval-end", step, loss, weight, metrics: evaluationMetrics(loss, meansOf(metrics)), best, seconds };
+  return { type: "eval-end", step, loss, weight, metrics: evaluationMetrics(loss, meansOf(metrics)), counts, best, seconds };
 };
 
 /**

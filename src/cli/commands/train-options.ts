@@ -23,7 +23,7 @@ const machine = { group: "Machine" };
 export const dataOptions = {
   data: z
     .string()
-    .describe("training data: a file, a folder or a pattern (jsonl, json, csv, parquet, txt)")
+    .describe("training data: a file, a folder or a pattern (jsonl, json, csv, tsv, parquet, txt)")
     .meta({ ...data, placeholder: "path" }),
   evalData: z
     .string()

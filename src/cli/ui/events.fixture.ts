@@ -52,6 +52,7 @@ export const evalEnd = (step: number, loss: number, best: boolean): EvalEnd => (
   loss,
   weight: 9000,
   metrics: { perplexity: Math.exp(loss) },
+  counts: {},
   best,
   seconds: 2,
 });

@@ -2,8 +2,8 @@
 import type { ChatMessage } from "../../formats/index.ts";
 import type { Row } from "../row.ts";
 
-/** Take the loss over the completion or the assistant's turns only, or over everything. */
-export type LossMode = "completion" | "all";
+/** Take the loss over the completion or the assistant's turns only, over everything, or over a label of the whole. */
+export type LossMode = "completion" | "all" | "label";
 
 /** A part of a text; the loss may be taken over the supervised parts only. */
 export interface Segment {

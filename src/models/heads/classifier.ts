@@ -14,6 +14,8 @@ export interface ClassifierHead {
   readonly inner: Pick<LinearSpec, "module" | "isHead">;
   readonly activation: Activation;
   readonly outer: string;
+  /** What adapters train whole. */
+  readonly whole: readonly string[];
 }
 
 /** outer(activation(inner(h))) over the labels that the configuration names. */
@@ -30,7 +32,7 @@ export const classifierHead = (about: ClassifierHead): HeadParts => {
       outputs: labels.length,
       labels,
       parameters: [inner, outer].flatMap((linear) => linearParameters(linear, deviation)),
-      whole: ["classifier"],
+      whole: about.whole,
       logits: (used, hidden) => used.linear(outer.module, activation(used.linear(inner.module, hidden))), // (N, labels)
     },
     linears: [inner, outer],

@@ -50,6 +50,8 @@ export interface LossParts {
   readonly weight: Tensor;
   /** Further figures to report, by name. */
   readonly metrics?: Readonly<Record<string, MetricParts>>;
+  /** Vectors that an evaluation adds up over its batches, by name, for figures that are no means (a confusion matrix); only where not differentiable. */
+  readonly counts?: Readonly<Record<string, Tensor>>;
 }
 
 /** Reported figures by name. */

@@ -57,7 +57,7 @@ const summed = async (batches: readonly SourceTargetBatch[], recompute?: boolean
     weight += result.weight;
   }
   await runner.dispose();
-  return { loss, weight, metrics: {}, gradient };
+  return { loss, weight, metrics: {}, counts: {}, gradient };
 };
 
 const relative = (a: Float32Array, b: Float32Array): number => Math.hypot(...a.map((value, index) => value - b[index])) / Math.hypot(...b);
