@@ -9,8 +9,9 @@ import { quoted } from "./safetensors-header.ts";
 import { tensorSources, writeSafetensors } from "./safetensors-write.ts";
 import { readSafetensorsHeader, readTensorF32 } from "./safetensors.ts";
 
-/** An adapter as its folder has it: y = xW + scale·(x·A)·B, with one rank and one scale for all modules. */
+/** An adapter as its folder has it: y = xW + scale·(x·A)·B, with one rank and one scale for all modules, and in DoRA m/‖V‖ times that. */
 export interface MlxAdapter {
+  readonly kind: MlxKind;
   /** How many layers, counted from the last, have adapters. */
   readonly layers: number;
   readonly rank: number;
@@ -18,23 +19,27 @@ export interface MlxAdapter {
   readonly dropout: number;
   /** Modules that have adapters, by their names within a layer or within the model; null for all. */
   readonly keys: readonly string[] | null;
-  /** `<module>.lora_a` (in, r) and `<module>.lora_b` (r, out), float32. */
+  /** `<module>.lora_a` (in, r), `<module>.lora_b` (r, out) and in DoRA `<module>.m` (out), float32. */
   readonly tensors: ReadonlyMap<string, HostTensor>;
 }
+
+const endings = { lora: ["lora_a", "lora_b"], dora: ["lora_a", "lora_b", "m"] } as const;
+export type MlxKind = keyof typeof endings;
 
 const configName = "adapter_config.json";
 /** The file of tensors, by which such a folder is known. */
 export const mlxWeightsName = "adapters.safetensors";
 
 /** Writes the folder, weights before configuration, each atomically. */
-export const writeMlxAdapter = async (directory: string, { layers, rank, scale, dropout, keys, tensors }: MlxAdapter): Promise<void> => {
+export const writeMlxAdapter = async (directory: string, adapter: MlxAdapter): Promise<void> => {
+  const { kind, layers, rank, scale, dropout, keys, tensors } = adapter;
   await makeFolder(directory);
   await writeSafetensors(join(directory, mlxWeightsName), tensorSources(tensors), { format: "mlx" });
-  const config = { fine_tune_type: "lora", num_layers: layers, lora_parameters: { rank, scale, dropout, keys } };
+  const config = { fine_tune_type: kind, num_layers: layers, lora_parameters: { rank, scale, dropout, keys } };
   await writeFileAtomically(join(directory, configName), `${sortedJson(config)}\n`);
 };
 
-/** Reads the folder; tensors of other names than the two factors' are errors that name them. */
+/** Reads the folder; tensors that its kind does not have are errors that name them. */
 export const readMlxAdapter = async (directory: string): Promise<MlxAdapter> => {
   const folder = resolve(directory);
   for (const name of [configName, mlxWeightsName])
@@ -42,7 +47,7 @@ export const readMlxAdapter = async (directory: string): Promise<MlxAdapter> => 
       throw new LowrankError("not-found", `There is no ${name}.`, { where: folder, fix: "Name the folder of an adapter of mlx-lm." });
   const where = join(folder, configName);
   const config = await readJsonObject(where);
-  configReader(config, where).oneOf("fine_tune_type", ["lora"], "lora");
+  const kind = configReader(config, where).oneOf("fine_tune_type", Object.keys(endings) as MlxKind[], "lora");
   const parameters = config["lora_parameters"];
   if (!isObject(parameters))
     throw new LowrankError("invalid-config", '"lora_parameters" is no object.', { where, fix: "Copy the adapter's configuration again." });
@@ -51,14 +56,15 @@ export const readMlxAdapter = async (directory: string): Promise<MlxAdapter> => 
   const file = await readSafetensorsHeader(join(folder, mlxWeightsName));
   const tensors = new Map<string, HostTensor>();
   for (const [name, location] of file.tensors) {
-    if (!/.\.lora_[ab]$/.test(name))
-      throw new LowrankError("unsupported", "A LoRA adapter of mlx-lm has no such tensor, as far as is known here.", {
+    if (!endings[kind].some((ending) => name.endsWith(`.${ending}`)))
+      throw new LowrankError("unsupported", "An adapter of mlx-lm has no such tensor, as far as is known here.", {
         where: `${file.path}, tensor ${quoted(name)}`,
-        fix: "Names end in .lora_a or .lora_b.",
+        fix: `Names end in ${endings[kind].map((ending) => `.${ending}`).join(", ")}.`,
       });
     tensors.set(name, await readTensorF32(location));
   }
   return {
+    kind,
     layers: configReader(config, where).integer("num_layers", 0),
     rank: read.size("rank"),
     scale: read.number("scale"),

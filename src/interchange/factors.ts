@@ -8,7 +8,11 @@ export interface Factors {
   readonly module: string;
   readonly A: HostTensor;
   readonly B: HostTensor;
+  /** DoRA's magnitude of each output (out); default none. */
+  readonly magnitude?: HostTensor;
 }
+
+const magnitudeName = "lora_magnitude_vector";
 
 /** Factors with their scaling s. */
 export interface ScaledFactors extends Factors {
@@ -16,8 +20,16 @@ export interface ScaledFactors extends Factors {
   readonly rank: number;
 }
 
-/** The factors of every target; an adapter with any other tensor is refused with their names. `format` begins the sentence. */
-export const factorsOf = (stored: StoredAdapter, format: string): ScaledFactors[] => {
+/** What a format holds beside A and B. */
+export interface FactorsFormat {
+  /** Begins sentences about it. */
+  readonly name: string;
+  /** Default no. */
+  readonly magnitudes?: boolean;
+}
+
+/** The factors of every target; an adapter with any tensor that the format does not hold is refused with their names. */
+export const factorsOf = (stored: StoredAdapter, format: FactorsFormat): ScaledFactors[] => {
   const { targets, tensors } = savedContent(stored);
   const left = new Set(tensors.keys());
   const take = (name: string): HostTensor => {
@@ -29,14 +41,16 @@ export const factorsOf = (stored: StoredAdapter, format: string): ScaledFactors[
     .filter(({ names }) => names.every((name) => tensors.has(name)))
     .map(({ module, scaling, names }) => {
       const [A, B] = names.map(take);
-      return { module, scaling, rank: A.shape[1], A, B };
+      const magnitude = `${module}.${magnitudeName}`;
+      const hasMagnitude = format.magnitudes === true && tensors.has(magnitude);
+      return { module, scaling, rank: A.shape[1], A, B, ...(hasMagnitude && { magnitude: take(magnitude) }) };
     });
   if (left.size > 0) {
     const names = [...left];
     const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
     throw new LowrankError(
       "unsupported",
-      `${format} holds low-rank factors alone; this adapter has ${names.slice(0, 3).join(", ")}${more} as well.`,
+      `${format.name} holds low-rank factors alone; this adapter has ${names.slice(0, 3).join(", ")}${more} as well.`,
       { fix: "Write the merged model instead: `lowrank merge`." },
     );
   }
@@ -78,12 +92,14 @@ export const adapterOf = (
   );
   const stored: StoredAdapter = { adapter, parameters: new Float32Array(adapter.layout.size), frozen: new Float32Array(0) };
   const values = valuesOf(stored);
-  for (const { module, A, B } of factors) {
+  for (const { module, A, B, magnitude } of factors) {
     const { kind } = adapter.targets.get(module)!;
-    for (const [name, tensor] of [
+    const given: readonly (readonly [string, HostTensor])[] = [
       [`${module}.${kind.A.name}`, A],
       [`${module}.${kind.B.name}`, B],
-    ] as const) {
+      ...(magnitude === undefined ? [] : [[`${module}.${magnitudeName}`, magnitude] as const]),
+    ];
+    for (const [name, tensor] of given) {
       const { shape, data } = values.get(name)!;
       if (tensor.shape.join() !== shape.join())
         throw new LowrankError("adapter-mismatch", `${name} is [${tensor.shape.join(", ")}] where the model needs [${shape.join(", ")}].`, {

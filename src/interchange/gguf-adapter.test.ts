@@ -8,7 +8,7 @@ import { largestDifference, logitsAfter } from "../../test/model-logits.ts";
 import { hasShared, sharedPath } from "../../test/shared.ts";
 import { randomAdapter, tinyModel } from "../../test/tiny-model.ts";
 import { gguf, loadTokenizer, readGgufHeader, readGgufTensor, writeGguf, type GgufSource, type GgufValue } from "../formats/index.ts";
-import { loadAdapter, saveAdapter, type LoraConfig, type StoredAdapter } from "../lora/index.ts";
+import { loadAdapter, loraConfig, planAdapter, saveAdapter, startAdapter, type LoraConfig, type StoredAdapter } from "../lora/index.ts";
 import { openBase, type Base } from "../models/index.ts";
 import { viewOf } from "../nn/index.ts";
 import { ortBackend, type Backend } from "../runtime/index.ts";
@@ -69,6 +69,18 @@ describe("llama.cpp, with base and adapter in files of their own, computes the s
     expect(largestDifference(ours, theirs)).toBeLessThan(tolerance);
     expect(largestDifference(ours, await logitsAfter(backend, base, ids))).toBeGreaterThan(0.3);
   });
+});
+
+it("llama.cpp computes the same logits with an adapter whose start took its pair from the base", async () => {
+  const base = await openBase(await tinyModel(small));
+  const config = loraConfig({ ...patterns, r: 4, lora_alpha: 8, use_rslora: true, init_lora_weights: "olora" });
+  const stored = await startAdapter(planAdapter(base.model, config), base, 1, { backend });
+  stored.parameters.forEach((value, index) => (stored.parameters[index] = value * (1 + (index % 7) / 10)));
+  await writeGgufModel(modelPath, { backend, base, adapters: [], precision: "f32" });
+  await writeGgufAdapter(adapterPath, base, stored, "f32");
+  const ours = await logitsAfter(backend, base, ids, [{ ...stored, weight: 1 }]);
+  expect(largestDifference(ours, await llamaCppLogits(modelPath, ids, { adapter: adapterPath }))).toBeLessThan(1e-3);
+  expect(largestDifference(ours, await logitsAfter(backend, base, ids))).toBeGreaterThan(0.1);
 });
 
 describe("an adapter in a file", () => {
@@ -171,6 +183,8 @@ describe("an adapter in a file", () => {
 
   it.each<[string, Partial<LoraConfig>, string]>([
     ["tensors trained whole", { modules_to_save: ["norm"] }, "this adapter has model.layers.0.input_layernorm.weight"],
+    ["magnitudes", { use_dora: true }, "this adapter has model.layers.0.self_attn.q_proj.lora_magnitude_vector"],
+    ["biases on B", { lora_bias: true }, "this adapter has model.layers.0.self_attn.q_proj.lora_B.bias"],
     ["biases", { bias: "lora_only" }, "this adapter has model.layers.0.self_attn.q_proj.bias"],
     ["a tied head", { target_modules: ["lm_head"] }, "llama.cpp has no place for an adapter on lm_head of this model."],
     [

@@ -58,7 +58,7 @@ const turnedA = (A: HostTensor, { lookedUp = false }: GgufPlace, where: string):
 /** Writes an adapter; one with anything but low-rank factors is refused by name, as is one on modules that llama.cpp does not adapt. */
 export const writeGgufAdapter = async (path: string, base: Base, stored: StoredAdapter, type: "f32" | "f16"): Promise<void> => {
   const { architecture } = layoutOf(base);
-  const factors = factorsOf(stored, "A GGUF adapter");
+  const factors = factorsOf(stored, { name: "A GGUF adapter" });
   const alpha = mostFrequent(factors.map(({ scaling, rank }) => scaling * rank));
   const sources = factors.flatMap(({ module, scaling, rank, A, B }): GgufSource[] => {
     const place = placeOf(base, module);

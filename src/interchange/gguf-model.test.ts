@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -78,13 +78,14 @@ describe("llama.cpp computes the same logits", () => {
   });
 });
 
-const written = async (config: Record<string, unknown>, precision: GgufPrecision = "f32"): Promise<readonly string[]> =>
-  writeGgufModel(join(folder, "other.gguf"), {
-    backend,
-    base: await openBase(await tinyModel({ ...small, ...config })),
-    adapters: [],
-    precision,
-  });
+/** What writing such a model says; the file is removed. */
+const written = async (config: Record<string, unknown>): Promise<readonly string[]> => {
+  const path = join(folder, "other.gguf");
+  const base = await openBase(await tinyModel({ ...small, ...config }));
+  const notes = await writeGgufModel(path, { backend, base, adapters: [], precision: "f32" });
+  rmSync(path);
+  return notes;
+};
 
 describe("the precision of matrices", () => {
   // llama.cpp rounds what it multiplies as well: to float16 and bfloat16, and to 8 bits with a step for each 32.
@@ -152,7 +153,6 @@ describe("what llama.cpp computes otherwise", () => {
       "with scores times 0.17677669529663687, this model has 0.125",
     ],
     ["no soft caps", { ...gemma, model_type: "gemma2", final_logit_softcapping: null }, "with soft caps on scores and logits"],
-    ["a soft cap on scores", { ...gemma, model_type: "gemma3_text", attn_logit_softcapping: 50 }, "without a soft cap on scores"],
     ["a scaling that no architecture has", { rope_scaling: { rope_type: "dynamic", factor: 2 } }, 'no rotary scaling "dynamic"'],
     ["a scaling that this one has not", { model_type: "qwen2", rope_scaling: llama3 }, 'no rotary scaling "llama3" for this architecture'],
     [
@@ -172,7 +172,7 @@ describe("what llama.cpp computes otherwise", () => {
     ],
   ])("%s is refused", async (_, config, message) => {
     await expect(written(config)).rejects.toThrow(message);
-    await expect(readGgufHeader(join(folder, "other.gguf"))).rejects.toThrow("There is no such file");
+    expect(readdirSync(folder)).not.toContain("other.gguf");
   });
 
   it.each<[string, Record<string, unknown>, string]>([
@@ -189,7 +189,6 @@ describe("what llama.cpp computes otherwise", () => {
     ],
   ])("%s is said", async (_, config, note) => {
     expect((await written(config)).join(" ")).toContain(note);
-    rmSync(join(folder, "other.gguf"));
   });
 
   it("is refused for a family that is not offered, and for a classifier", async () => {

@@ -4,9 +4,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { randomAdapter, tinyModel } from "../../test/tiny-model.ts";
 import { readMlxAdapter, tensorSources, writeMlxAdapter, writeSafetensors, type MlxAdapter } from "../formats/index.ts";
-import { loadAdapter, saveAdapter, type LoraConfig, type StoredAdapter } from "../lora/index.ts";
+import { loadAdapter, saveAdapter, valuesOf, type LoraConfig, type StoredAdapter } from "../lora/index.ts";
 import { openBase, type Base } from "../models/index.ts";
-import { viewOf } from "../nn/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
 import { readMlxFolder, writeMlxFolder } from "./mlx-adapter.ts";
 
@@ -36,12 +35,9 @@ const product = (A: HostTensor, B: HostTensor, factor: number): Float32Array => 
 };
 
 /** ΔW of a module as an adapter here has it. */
-const update = ({ adapter, parameters }: StoredAdapter, module: string): Float32Array => {
-  const [A, B] = ["lora_A", "lora_B"].map((name) => {
-    const slot = adapter.layout.slots.find((one) => one.name === `${module}.${name}`)!;
-    return f32(viewOf(parameters, slot), slot.shape);
-  });
-  return product(A, B, adapter.targets.get(module)!.scaling);
+const update = (stored: StoredAdapter, module: string): Float32Array => {
+  const [A, B] = ["lora_A", "lora_B"].map((name) => valuesOf(stored).get(`${module}.${name}`)!);
+  return product(A, B, stored.adapter.targets.get(module)!.scaling);
 };
 
 const far = (a: Float32Array, b: Float32Array): number => a.reduce((most, value, at) => Math.max(most, Math.abs(value - b[at])), 0);
@@ -97,6 +93,29 @@ describe("a folder of mlx-lm", () => {
     expect(read.adapter.config).toMatchObject({ r: 4, lora_alpha: 8, lora_dropout: 0.5 });
   });
 
+  it("has DoRA's magnitudes, and comes back with them", async () => {
+    const stored = await randomAdapter(base, { use_dora: true, target_modules: ["q_proj", "down_proj"], rank_pattern: { q_proj: 2 } });
+    await writeMlxFolder(directory, base, stored);
+    const { kind, tensors } = await readMlxAdapter(directory);
+    expect(kind).toBe("dora");
+    const magnitude = valuesOf(stored).get("model.layers.1.mlp.down_proj.lora_magnitude_vector")!;
+    expect(tensors.get("model.layers.1.mlp.down_proj.m")).toEqual(magnitude);
+    const read = await readMlxFolder(directory, base);
+    expect(read.adapter.config.use_dora).toBe(true);
+    expect(valuesOf(read).get("model.layers.1.mlp.down_proj.lora_magnitude_vector")).toEqual(magnitude);
+    expect(far(update(read, "model.layers.0.self_attn.q_proj"), update(stored, "model.layers.0.self_attn.q_proj"))).toBeLessThan(1e-6);
+  });
+
+  it("has embeddings that are not the head, as (rows, r) and (r, width)", async () => {
+    const untied = await openBase(await tinyModel({ vocab_size: 97, tie_word_embeddings: false }));
+    const stored = await randomAdapter(untied, { target_modules: ["embed_tokens", "lm_head"] });
+    await writeMlxFolder(directory, untied, stored);
+    const { keys, layers, tensors } = await readMlxAdapter(directory);
+    expect([keys, layers]).toEqual([["model.embed_tokens", "lm_head"], 0]);
+    expect(tensors.get("model.embed_tokens.lora_a")?.shape).toEqual([97, 4]);
+    expect((await readMlxFolder(directory, untied)).parameters).toEqual(stored.parameters);
+  });
+
   it("calls GPT-2's modules as mlx-lm does", async () => {
     const config: Record<string, unknown> = { model_type: "gpt2", n_embd: 16, n_head: 2, n_layer: 2, n_positions: 32 };
     const gpt2 = await openBase(await tinyModel(config));
@@ -111,6 +130,9 @@ describe("a folder of mlx-lm", () => {
   it.each<[string, Partial<LoraConfig>, string]>([
     ["tensors trained whole", { modules_to_save: ["norm"] }, "An adapter of mlx-lm holds low-rank factors alone; this adapter has"],
     ["a tied head", { target_modules: ["lm_head"] }, "mlx-lm has no place for an adapter on lm_head of this model."],
+    ["a tied embedding", { target_modules: ["embed_tokens"] }, "mlx-lm has no place for an adapter on model.embed_tokens of this model."],
+    ["magnitudes of an embedding", { use_dora: true, target_modules: ["embed_tokens"] }, "no place for an adapter on model.embed_tokens"],
+    ["a bias on B", { lora_bias: true }, "this adapter has model.layers.0.self_attn.q_proj.lora_B.bias"],
   ])("is not written with %s", async (_, config, message) => {
     await expect(writeMlxFolder(join(folder, "no"), base, await randomAdapter(base, config))).rejects.toThrow(message);
   });
@@ -130,7 +152,7 @@ describe("an import is refused", () => {
     [
       "with a layer too many",
       (adapter) => renamed(adapter, /layers\.2/, "layers.9"),
-      'The model has no linear module "model.layers.9.self_attn.q_proj"',
+      'The model has no module "model.layers.9.self_attn.q_proj"',
     ],
     [
       "for the wrong module",
@@ -146,7 +168,7 @@ describe("an import is refused", () => {
   });
 
   it.each<[string, string, string]>([
-    ["full fine-tuning", '{"fine_tune_type": "full"}', '"fine_tune_type" is "full"; offered: lora'],
+    ["full fine-tuning", '{"fine_tune_type": "full"}', '"fine_tune_type" is "full"; offered: lora, dora'],
     ["no parameters", '{"fine_tune_type": "lora"}', '"lora_parameters" is no object.'],
     ["no scale", '{"lora_parameters": {"rank": 4}}', '"scale" is missing.'],
   ])("with a configuration of %s", async (_, config, message) => {
@@ -159,7 +181,7 @@ describe("an import is refused", () => {
     await good();
     const tensors = new Map([["model.norm.weight", f32([1, 2])]]);
     await writeSafetensors(join(directory, "adapters.safetensors"), tensorSources(tensors));
-    await expect(readMlxFolder(directory, base)).rejects.toThrow('tensor "model.norm.weight": A LoRA adapter of mlx-lm has no such tensor');
+    await expect(readMlxFolder(directory, base)).rejects.toThrow('tensor "model.norm.weight": An adapter of mlx-lm has no such tensor');
     expect(JSON.parse(readFileSync(join(directory, "adapter_config.json"), "utf8"))).toMatchObject({ fine_tune_type: "lora" });
   });
 });

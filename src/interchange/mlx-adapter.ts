@@ -38,14 +38,17 @@ const inLayer = /^(.+)\.(\d+)\.(.+)$/;
 /** Writes an adapter; one with anything but low-rank factors of linear modules is refused by name. */
 export const writeMlxFolder = async (directory: string, { model }: Base, stored: StoredAdapter): Promise<void> => {
   const names = new Map([...modulesOf(model)].map(([theirs, ours]) => [ours, theirs]));
-  const factors = factorsOf(stored, "An adapter of mlx-lm");
+  const factors = factorsOf(stored, { name: "An adapter of mlx-lm", magnitudes: true });
+  const kind = factors.some(({ magnitude }) => magnitude !== undefined) ? "dora" : "lora";
   const scale = mostFrequent(factors.map(({ scaling }) => scaling));
   const rank = Math.max(...factors.map((one) => one.rank));
   const tensors = new Map<string, HostTensor>();
   const keys = new Set<string>();
   let first = model.layers;
-  for (const { module, scaling, A, B } of factors) {
-    const name = names.get(module);
+  const embeddings = new Set(model.embeddings.map(({ module }) => module));
+  for (const { module, scaling, A, B, magnitude } of factors) {
+    // Its magnitudes of an embedding are those of rows, PEFT's those of columns.
+    const name = magnitude !== undefined && embeddings.has(module) ? undefined : names.get(module);
     if (name === undefined)
       throw new LowrankError("unsupported", `mlx-lm has no place for an adapter on ${module} of this model.`, {
         where: module,
@@ -53,37 +56,41 @@ export const writeMlxFolder = async (directory: string, { model }: Base, stored:
       });
     tensors.set(`${name}.lora_a`, padded(A, A.shape[0], rank));
     tensors.set(`${name}.lora_b`, padded(B, rank, B.shape[1], scaling / scale));
+    if (magnitude !== undefined) tensors.set(`${name}.m`, magnitude);
     const [, , layer, key] = inLayer.exec(name) ?? [];
     keys.add(key ?? name);
     if (layer !== undefined) first = Math.min(first, Number(layer));
   }
   const { lora_dropout: dropout } = stored.adapter.config;
-  await writeMlxAdapter(directory, { layers: model.layers - first, rank, scale, dropout, keys: [...keys], tensors });
+  await writeMlxAdapter(directory, { kind, layers: model.layers - first, rank, scale, dropout, keys: [...keys], tensors });
 };
 
 /** Reads an adapter for a base; every tensor of the file is accounted for, or it is an error that names it. */
 export const readMlxFolder = async (directory: string, { model }: Base): Promise<StoredAdapter> => {
   const modules = modulesOf(model);
-  const { rank, scale, dropout, tensors } = await readMlxAdapter(directory);
-  const factors = new Map<string, Partial<Record<"a" | "b", HostTensor>>>();
+  const { kind, rank, scale, dropout, tensors } = await readMlxAdapter(directory);
+  const found = new Map<string, Record<string, HostTensor>>();
   for (const [key, tensor] of tensors) {
-    const name = key.slice(0, -".lora_a".length);
+    const [, name, part] = /^(.+)\.(\w+)$/.exec(key)!;
     const module = modules.get(name);
     if (module === undefined)
-      throw new LowrankError("adapter-mismatch", `The model has no linear module ${JSON.stringify(name)}.`, {
+      throw new LowrankError("adapter-mismatch", `The model has no module ${JSON.stringify(name)} that adapters could act on.`, {
         where: directory,
         fix: "Name the base that the adapter was trained on with --model.",
       });
-    factors.set(module, { ...factors.get(module), [key.at(-1) as "a" | "b"]: tensor });
+    found.set(module, { ...found.get(module), [part]: tensor });
   }
-  const complete = [...factors].map(([module, { a, b }]): Factors => {
-    if (a === undefined || b === undefined)
-      throw new LowrankError("invalid-file", `${module} has no lora_${a === undefined ? "a" : "b"}.`, { where: directory });
-    if (a.shape[1] !== rank)
-      throw new LowrankError("invalid-file", `${module} has rank ${a.shape[1]} where the configuration says ${rank}.`, {
+  const factors = [...found].map(([module, parts]): Factors => {
+    const take = (part: string): HostTensor => {
+      if (Object.hasOwn(parts, part)) return parts[part];
+      throw new LowrankError("invalid-file", `${module} has no ${part}.`, { where: directory });
+    };
+    const A = take("lora_a");
+    if (A.shape[1] !== rank)
+      throw new LowrankError("invalid-file", `${module} has rank ${A.shape[1]} where the configuration says ${rank}.`, {
         where: directory,
       });
-    return { module, A: a, B: b };
+    return { module, A, B: take("lora_b"), ...(kind === "dora" && { magnitude: take("m") }) };
   });
-  return adapterOf(model, complete, { alpha: scale * rank, lora_dropout: dropout }, directory);
+  return adapterOf(model, factors, { alpha: scale * rank, lora_dropout: dropout, use_dora: kind === "dora" }, directory);
 };
