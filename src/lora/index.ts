@@ -22,3 +22,4 @@ export { moduleTerms, type ModuleTerms } from "./compose/term.ts";
 export { cmaEs } from "./compose/search/cma-es.ts";
 export type { Search, SearchResult } from "./compose/search/minimiser.ts";
 export { nelderMead } from "./compose/search/nelder-mead.ts";
+export { extractAdapter, type ExtractOptions, type Extraction } from "./compose/extract.ts";

@@ -99,6 +99,14 @@ export const truncate = ({ U, S, V }: Svd, rank: number): { readonly svd: Svd; r
   return { svd: { U: U.slice(0, rank), S: kept, V: V.slice(0, rank) }, energy: all === 0 ? 1 : dot(kept, kept) / all };
 };
 
+/** The smallest rank that keeps a share of ΣS², S descending; at least 1. */
+export const rankOf = (S: Float64Array, energy: number): number => {
+  const wanted = energy * dot(S, S);
+  let kept = 0;
+  const found = S.findIndex((value) => (kept += value ** 2) >= wanted);
+  return found === -1 ? S.length : found + 1;
+};
+
 /** Factors of M in equal shares, M = Σ aᵢ·bᵢᵀ with aᵢ = √Sᵢ·Uᵢ and bᵢ = √Sᵢ·Vᵢ. */
 export const balancedFactors = ({ U, S, V }: Svd): { readonly a: Float64Array[]; readonly b: Float64Array[] } => ({
   a: U.map((vector, index) => scaled(vector, Math.sqrt(S[index]))),

@@ -5,13 +5,13 @@ import { hashText, LowrankError } from "../../util/index.ts";
 import { planAdapter, valuesOf, type StoredAdapter } from "../adapter.ts";
 import { norm, scaled, fromColumns, fromRows } from "../algebra/vectors.ts";
 import { productSvd } from "../algebra/svd.ts";
-import { loraConfig } from "../config.ts";
+import { loraConfig, type LoraConfig } from "../config.ts";
 import type { WeightedAdapter } from "../merge.ts";
 import { isWhole, mixedTensors } from "../whole.ts";
 import { methods, type MethodOptions } from "./method.ts";
 import { sumOfTerms, termsOf, type Product, type Term } from "./term.ts";
 
-export interface ComposeOptions extends Partial<Pick<MethodOptions, "density" | "signs">> {
+export interface ComposeOptions extends Partial<Pick<MethodOptions, "density" | "signs" | "energy">> {
   /** One of `methods`. Default "cat", which is exact. */
   readonly method?: string;
   /** Rank of the result where the method chooses one. Default: the largest of the adapters'. */
@@ -75,7 +75,7 @@ export const composeAdapters = async (
   backend: Backend,
   base: Base,
   adapters: readonly WeightedAdapter[],
-  { method = "cat", rank, moduleWeight = () => 1, density = 0.5, signs = "total", seed = 0 }: ComposeOptions = {},
+  { method = "cat", rank, moduleWeight = () => 1, energy = 1, density = 0.5, signs = "total", seed = 0 }: ComposeOptions = {},
 ): Promise<Composition> => {
   if (adapters.length === 0)
     throw new LowrankError("invalid-argument", "There is nothing to compose.", { fix: "Name at least one adapter." });
@@ -92,24 +92,45 @@ export const composeAdapters = async (
     const own = rank ?? Math.max(...ranks);
     const weighted = adapters.map((stored) => ({ ...stored, weight: stored.weight * moduleWeight(module) }));
     const terms = await termsOf(backend, base, weighted, module, own);
-    const result = await methods[method](terms, { backend, rank: own, density, signs, seed: seed + hashText(module), module });
+    const result = await methods[method](terms, { backend, rank: own, energy, density, signs, seed: seed + hashText(module), module });
     products.set(module, result);
     modules.push(compare(module, terms, result));
   }
   const error = overall(modules);
-  return { stored: await adapterOf(base, adapters, products), modules, error, energy: Math.max(0, 1 - error ** 2) };
+  return { stored: await composedAdapter(base, adapters, products), modules, error, energy: Math.max(0, 1 - error ** 2) };
 };
 
-const adapterOf = async (
+const composedAdapter = async (
   base: Base,
   adapters: readonly WeightedAdapter[],
   products: ReadonlyMap<string, Product>,
 ): Promise<StoredAdapter> => {
+  const saved = [...new Set(adapters.flatMap(({ adapter }) => adapter.config.modules_to_save ?? []))];
+  const [{ config }] = adapters.map(({ adapter }) => adapter);
+  const mixed = mixedTensors(base, adapters);
+  return productAdapter(base, products, {
+    config: { task_type: config.task_type, base_model_name_or_path: config.base_model_name_or_path },
+    saved,
+    whole: async (name) => ((await mixed.get(name)?.())?.data as Float32Array | undefined) ?? (await storedValues(base, name)),
+  });
+};
+
+interface ProductAdapterOptions {
+  readonly config: Partial<LoraConfig>;
+  /** Modules that are kept whole, and their tensors. */
+  readonly saved: readonly string[];
+  readonly whole: (name: string) => Promise<Float32Array>;
+}
+
+/** Plain LoRA of scaling 1 with a product for each module. */
+export const productAdapter = async (
+  base: Base,
+  products: ReadonlyMap<string, Product>,
+  { config, saved, whole }: ProductAdapterOptions,
+): Promise<StoredAdapter> => {
   const ranks = Object.fromEntries([...products].map(([module, { a }]) => [module, a.length]));
   const r = Math.max(...Object.values(ranks));
   const others = Object.fromEntries(Object.entries(ranks).filter(([, size]) => size !== r));
-  const saved = [...new Set(adapters.flatMap(({ adapter }) => adapter.config.modules_to_save ?? []))];
-  const [{ config }] = adapters.map(({ adapter }) => adapter);
   const adapter = planAdapter(
     base.model,
     loraConfig({
@@ -119,8 +140,7 @@ const adapterOf = async (
       alpha_pattern: others,
       target_modules: [...products.keys()],
       modules_to_save: saved.length === 0 ? null : saved,
-      task_type: config.task_type,
-      base_model_name_or_path: config.base_model_name_or_path,
+      ...config,
     }),
   );
   const stored: StoredAdapter = { adapter, parameters: new Float32Array(adapter.layout.size), frozen: new Float32Array(0) };
@@ -131,8 +151,6 @@ const adapterOf = async (
     fill(`${module}.${kind.A.name}`, fromColumns(a));
     fill(`${module}.${kind.B.name}`, fromRows(b));
   }
-  const mixed = mixedTensors(base, adapters);
-  for (const slot of adapter.layout.slots.filter(isWhole))
-    fill(slot.name, ((await mixed.get(slot.name)?.())?.data as Float32Array | undefined) ?? (await storedValues(base, slot.name)));
+  for (const slot of adapter.layout.slots.filter(isWhole)) fill(slot.name, await whole(slot.name));
   return stored;
 };

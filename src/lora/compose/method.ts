@@ -13,6 +13,8 @@ export interface MethodOptions {
   readonly backend: Backend;
   /** Rank of the result, where the method chooses one. */
   readonly rank: number;
+  /** Share of ‖ΔW‖² that is enough, where the method can do with a smaller rank for it; 1 asks for all of the rank. */
+  readonly energy: number;
   /** Share of elements that survive pruning. */
   readonly density: number;
   readonly signs: SignElection;
