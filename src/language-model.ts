@@ -105,7 +105,8 @@ const inferenceOf = (
 };
 
 /**
- * Opens a model: a folder in Hugging Face's layout, or a name on the hub, which is downloaded once; `precision` (default float32) is that of its frozen weights.
+ * Opens a model: a folder in Hugging Face's layout, or a name on the hub, which is downloaded once. `precision` (default float32) is that of
+ * its frozen weights; `classifier` makes a classifier with these labels of it, with a new head where it has none.
  * @example
  * const model = await loadModel("assets/tiny");
  * const adapter = await model.attach({ r: 8, lora_alpha: 16 });
@@ -114,9 +115,9 @@ const inferenceOf = (
  * await model.merge("merged", [{ ...adapter, weight: 1 }]);
  * await model.close();
  */
-export const loadModel = async (reference: string, { precision, ...options }: OrtOptions & BaseOptions = {}): Promise<LanguageModel> => {
+export const loadModel = async (reference: string, options: OrtOptions & BaseOptions = {}): Promise<LanguageModel> => {
   const directory = await resolveModel(reference);
-  const [base, tokenizer] = [await openBase(directory, precision === undefined ? {} : { precision }), await loadTokenizer(directory)];
+  const [base, tokenizer] = [await openBase(directory, options), await loadTokenizer(directory)];
   const backend = ortBackend(options);
   const dataset = async (data: string | Dataset<unknown>, { kind }: Loss, maxLength: number): Promise<Dataset<unknown>> =>
     typeof data === "string" ? loadExamples(kind, { path: data, tokenizer, maxLength }) : data;

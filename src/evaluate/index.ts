@@ -1,5 +1,10 @@
 /** @file Floor 7: measuring models. */
 export { evaluateLoss, type LossReport } from "./loss.ts";
+export { accuracy } from "./metrics/accuracy.ts";
+export { confusionOf, type Confusion } from "./metrics/confusion.ts";
+export { pearson, rootMeanSquareError } from "./metrics/correlation.ts";
+export { figuresOfCounts } from "./metrics/counts.ts";
+export { f1, macroF1, type ClassScores } from "./metrics/f1.ts";
 export { verifyGolden, type Verification } from "./verify.ts";
 export { chooseWeights, hubCompose, openHub, type HubOptions } from "./lora-hub/lora-hub.ts";
 export { strategies, type Chosen, type StrategyName } from "./lora-hub/strategies.ts";

@@ -3,10 +3,13 @@ import { baseInference, type Inference } from "../generate/index.ts";
 import { frozenModules, type Base } from "../models/index.ts";
 import type { Backend, Executable } from "../runtime/index.ts";
 import {
+  addCounts,
   addSums,
+  countsOf,
   evaluationProgram,
   meansOf,
   metricSums,
+  type Counts,
   type Loss,
   type Metrics,
   type MetricSums,
@@ -31,6 +34,8 @@ export interface LossReport {
   readonly weight: number;
   /** What else the loss reports, such as its perplexity. */
   readonly metrics: Metrics;
+  /** What it counts, such as the cells of a confusion matrix row by row. */
+  readonly counts: Counts;
 }
 
 /** Measures a loss over batches. Batches without anything that it counts are `invalid-data`. */
@@ -38,6 +43,7 @@ export const evaluateLoss = async <Batch extends TrainingBatch>(backend: Backend
   const { base, inference = baseInference(base), loss, batches, onBatch } = options;
   const compiled = new Map<string, Executable>();
   let metrics: MetricSums = {};
+  let counts: Counts = {};
   let [sum, weight, done] = [0, 0, 0];
   for (const batch of batches) {
     const shape = loss.shapeOf(batch);
@@ -49,6 +55,7 @@ export const evaluateLoss = async <Batch extends TrainingBatch>(backend: Backend
     sum += Number(result["loss"].data[0]);
     weight += Number(result["weight"].data[0]);
     metrics = addSums(metrics, metricSums(result));
+    counts = addCounts(counts, countsOf(result));
     onBatch?.(++done);
   }
   for (const executable of compiled.values()) await executable.dispose();
@@ -57,5 +64,5 @@ export const evaluateLoss = async <Batch extends TrainingBatch>(backend: Backend
       fix: "Give data in which something is supervised.",
     });
   const means = meansOf(metrics);
-  return { loss: sum / weight, weight, metrics: loss.evaluationMetrics?.(sum / weight, means) ?? means };
+  return { loss: sum / weight, weight, metrics: loss.evaluationMetrics?.(sum / weight, means) ?? means, counts };
 };

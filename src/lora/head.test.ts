@@ -1,6 +1,6 @@
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { largestDifference } from "../../test/model-logits.ts";
 import { tinyModel } from "../../test/tiny-model.ts";
@@ -8,6 +8,7 @@ import { readPeftAdapter } from "../formats/index.ts";
 import { modelOf, openBase, storedValues, type Base } from "../models/index.ts";
 import { viewOf } from "../nn/index.ts";
 import { ortBackend, type Backend } from "../runtime/index.ts";
+import { adapterLabels } from "./adapter-labels.ts";
 import { planAdapter, type Adapter } from "./adapter.ts";
 import { loraConfig, type LoraConfig } from "./config.ts";
 import { configForHead } from "./head.ts";
@@ -71,6 +72,7 @@ describe("a new classifier on a language model's checkpoint", () => {
     await saveAdapter(output, base.model, started, base.digest);
     expect((await readPeftAdapter(output)).config).toMatchObject({ task_type: "SEQ_CLS", modules_to_save: ["score"] });
     const other = await openBase(folder, { classifier: spam, seed: 9 });
+    expect(await adapterLabels(output)).toEqual(spam);
     const loaded = await loadAdapter(output, other.model, { baseDigest: other.digest });
     expect(loaded.parameters).toEqual(parameters);
   });
@@ -93,6 +95,24 @@ describe("a new classifier on a language model's checkpoint", () => {
     // It is no longer new, so that it can be a target.
     expect(lowRank(plan({ target_modules: ["score", "q_proj"] }, plain))).toEqual(["q_proj", "score"]);
     expect(whole(plan({ target_modules: ["score", "q_proj"] }, plain))).toEqual([]);
+  });
+});
+
+describe("the labels of an adapter", () => {
+  const golden = resolve(import.meta.dirname, "../../test/golden");
+
+  it("are as many as its classifier has where PEFT wrote it, and none for another task", async () => {
+    const [classes, none] = await Promise.all(
+      ["distilbert-cls.all-linear", "llama.all-linear"].map((name) => adapterLabels(join(golden, name, "adapter"))),
+    );
+    expect([classes, none]).toEqual([{ labels: ["LABEL_0", "LABEL_1", "LABEL_2"], predicts: "classes" }, undefined]);
+  });
+
+  it("are kept for values too", async () => {
+    const valued = await openBase(folder, { classifier: { predicts: "values", labels: ["stars"] } });
+    const output = await mkdtemp(join(tmpdir(), "lowrank-adapter-"));
+    await saveAdapter(output, valued.model, await startAdapter(plan({}, valued), valued, 1), valued.digest);
+    expect(await adapterLabels(output)).toEqual({ predicts: "values", labels: ["stars"] });
   });
 });
 

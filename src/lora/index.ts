@@ -1,5 +1,6 @@
 /** @file Floor 5: low-rank adapters. */
 export { adaptedModules, findBase, frozenFeeds, frozenTensors, slotTensors, type ActiveAdapter } from "./adapted-modules.ts";
+export { adapterLabels, type Labels } from "./adapter-labels.ts";
 export { planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapter.ts";
 export { loraConfig, readLoraConfig, writeLoraConfig, type InitName, type LoraConfig } from "./config.ts";
 export { dropoutInput, dropoutPool, poolSize, pooledDropout, type Dropout } from "./dropout.ts";

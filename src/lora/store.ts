@@ -2,6 +2,7 @@
 import { readPeftAdapter, writePeftAdapter } from "../formats/index.ts";
 import type { Model } from "../models/index.ts";
 import { LowrankError, type HostTensor } from "../util/index.ts";
+import { labelsMetadata } from "./adapter-labels.ts";
 import { planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapter.ts";
 import { readLoraConfig, writeLoraConfig, type LoraConfig } from "./config.ts";
 import { candidatesOf } from "./kinds/index.ts";
@@ -41,7 +42,7 @@ export const savedContent = (stored: StoredAdapter): SavedContent => {
   };
 };
 
-/** Writes an adapter as PEFT reads it, with the digest of its base. */
+/** Writes an adapter as PEFT reads it, with the digest of its base and the labels of its classifier. */
 export const saveAdapter = async (directory: string, model: Model, stored: StoredAdapter, baseDigest: string): Promise<void> => {
   const { config, targets, tensors, metadata } = savedContent(stored);
   const expanded =
@@ -53,7 +54,7 @@ export const saveAdapter = async (directory: string, model: Model, stored: Store
       fan_in_fan_out: model.linears.some(({ module, turned }) => turned && targets.has(module)),
     },
     tensors,
-    metadata: { ...metadata, [digestKey]: baseDigest },
+    metadata: { ...metadata, ...labelsMetadata(model.head), [digestKey]: baseDigest },
   });
 };
 

@@ -5,7 +5,7 @@ export type * from "./events.ts";
 export { rowFeeds, shapeOf, stepFeeds, type LabelledRows, type LabelledShape, type TokenRows } from "./feeds.ts";
 export { chunkOf, headLoss, hiddenStates, tokenInputs, type TokenInputs } from "./forward.ts";
 export { openJsonlLog } from "./jsonl-log.ts";
-export { addSums, meansOf, metricSums, type MetricSums } from "./metrics.ts";
+export { addCounts, addSums, countsOf, meansOf, metricSums, type Counts, type MetricSums } from "./metrics.ts";
 export { classification } from "./losses/classification.ts";
 export { lossOfHead } from "./losses/head.ts";
 export type { Loss, LossContext, LossParts, MetricParts, Metrics, StepShape, TrainingBatch } from "./losses/loss.ts";
