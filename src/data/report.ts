@@ -139,18 +139,20 @@ const warningsOf = (tally: Tally): string[] => [
 
 /** Counts of some examples, which are those of a report where it is about all of them. */
 export const figuresOf = <E>(
-  { tokensOf, lengthOf, partsOf }: Pick<ExampleKind<E>, "tokensOf" | "lengthOf" | "partsOf">,
+  { tokensOf, lengthOf, partsOf, writes = true }: Pick<ExampleKind<E>, "tokensOf" | "lengthOf" | "partsOf" | "writes">,
   examples: readonly E[],
-): Pick<DatasetReport, "examples" | "tokens" | "supervisedTokens" | "supervisedShare" | "longest"> => {
+  tokenizer: Tokenizer,
+): Pick<DatasetReport, "examples" | "tokens" | "supervisedTokens" | "supervisedShare" | "longest" | "endToken"> => {
   const tokens = examples.reduce((sum, example) => sum + tokensOf(example), 0);
-  const supervisedIn = (example: E): number => Object.values(partsOf(example)).reduce((sum, row) => sum + supervisedCount(row), 0);
-  const supervisedTokens = examples.reduce((sum, example) => sum + supervisedIn(example), 0);
+  const rows = examples.map((example) => Object.values(partsOf(example)));
+  const supervisedTokens = rows.flat().reduce((sum, row) => sum + supervisedCount(row), 0);
   return {
     examples: examples.length,
     tokens,
     supervisedTokens,
     supervisedShare: tokens === 0 ? 0 : supervisedTokens / tokens,
     longest: examples.reduce((most, example) => Math.max(most, lengthOf(example)), 0),
+    endToken: writes ? endTokenOf(rows, tokenizer) : undefined,
   };
 };
 
@@ -162,10 +164,8 @@ export const makeReport = <E>(
   tally: Tally,
   tokenizer: Tokenizer,
 ): DatasetReport => {
-  const figures = figuresOf(kind, examples);
   const { writes = true } = kind;
-  const rows = writes ? examples.map((example) => Object.values(kind.partsOf(example))) : [];
-  const endToken = endTokenOf(rows, tokenizer);
+  const figures = figuresOf(kind, examples, tokenizer);
   return {
     ...about,
     noun: kind.noun,
@@ -174,9 +174,8 @@ export const makeReport = <E>(
     truncated: tally.truncated,
     cutTokens: tally.cutTokens,
     dropped: Object.fromEntries(tally.dropped),
-    endToken,
     warnings: [
-      writes ? endWarning(endToken, examples.length, tokenizer) : "",
+      writes ? endWarning(figures.endToken, examples.length, tokenizer) : "",
       cutWarning(tally.cutTokens, figures.tokens),
       ...warningsOf(tally),
     ].filter(Boolean),

@@ -46,9 +46,9 @@ const load = async (path: string, options: DataOptions, tokenizer: Tokenizer, ki
 };
 
 /** Some of the examples, with the report's figures for them. */
-const part = (kind: Kind, { examples, report }: Dataset<unknown>, start: number, end: number): Dataset<unknown> => {
+const part = (kind: Kind, tokenizer: Tokenizer, { examples, report }: Dataset<unknown>, start: number, end: number): Dataset<unknown> => {
   const chosen = examples.slice(start, end);
-  return { examples: chosen, report: { ...report, ...figuresOf(kind, chosen) } };
+  return { examples: chosen, report: { ...report, ...figuresOf(kind, chosen, tokenizer) } };
 };
 
 const loadBoth = async (options: DataOptions, tokenizer: Tokenizer, kind: Kind): Promise<TrainingData> => {
@@ -73,7 +73,7 @@ const loadBoth = async (options: DataOptions, tokenizer: Tokenizer, kind: Kind):
   if (evalData !== undefined) return { data, heldOut: await load(evalData, options, tokenizer, kind) };
   const kept = Math.ceil(data.examples.length * (1 - holdOut));
   if (kept === data.examples.length) return { data, heldOut: undefined };
-  return { data: part(kind, data, 0, kept), heldOut: part(kind, data, kept, data.examples.length) };
+  return { data: part(kind, tokenizer, data, 0, kept), heldOut: part(kind, tokenizer, data, kept, data.examples.length) };
 };
 
 /** The training data and the held-out data of a command. */
@@ -82,7 +82,7 @@ export const loadTrainingData = async (options: DataOptions, tokenizer: Tokenize
   if (data.examples.length === 0)
     throw new LowrankError("invalid-data", "No examples are left to train on.", { where: options.data, fix: "Lower --hold-out." });
   const limit = options.evalLimit ?? Infinity;
-  return { data, heldOut: heldOut === undefined || heldOut.examples.length <= limit ? heldOut : part(kind, heldOut, 0, limit) };
+  return { data, heldOut: heldOut === undefined || heldOut.examples.length <= limit ? heldOut : part(kind, tokenizer, heldOut, 0, limit) };
 };
 
 const droppedText = ({ dropped }: DatasetReport): string =>
