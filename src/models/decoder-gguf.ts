@@ -31,7 +31,7 @@ export interface DecoderGguf {
   readonly obstacle?: string;
 }
 
-const attentionNames: Readonly<Record<string, string>> = {
+const layerNames: Readonly<Record<string, string | undefined>> = {
   q_proj: "attn_q",
   k_proj: "attn_k",
   v_proj: "attn_v",
@@ -39,8 +39,6 @@ const attentionNames: Readonly<Record<string, string>> = {
   o_proj: "attn_output",
   q_norm: "attn_q_norm",
   k_norm: "attn_k_norm",
-};
-const mlpNames: Readonly<Record<string, string>> = {
   gate_proj: "ffn_gate",
   up_proj: "ffn_up",
   gate_up_proj: "ffn_up",
@@ -68,8 +66,9 @@ const placeOf =
     ]);
     const norm = layerNorms.get(part);
     if (norm !== undefined) return gain(`blk.${layer}.${norm}`);
-    const [block, name] = part.split(".");
-    const found = (block === "self_attn" ? attentionNames : mlpNames)[name];
+    const name = part.replace(/^(self_attn|mlp)\./, "");
+    const found = layerNames[name];
+    if (found === undefined) return undefined;
     if (name.endsWith("_norm")) return gain(`blk.${layer}.${found}`);
     const turnedHeads = { q_proj: heads, k_proj: keyValueHeads }[name];
     return { name: `blk.${layer}.${found}${suffix}`, ...(interleaved && turnedHeads !== undefined && { interleavedHeads: turnedHeads }) };
