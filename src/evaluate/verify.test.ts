@@ -44,6 +44,8 @@ const holds = async (directory: string, gradients: number): Promise<void> => {
 it.each([
   ["llama.all-linear", 28],
   ["distilbert-cls.all-linear", 16],
+  // An encoder of one layer that reads padding on the left, a decoder of two, and their biases by distance trained whole.
+  ["t5.all-linear", 54],
 ])("PEFT's logits, gradients and AdamW steps are ours: the committed reference %s, %d gradients", (name, gradients) =>
   holds(join(goldens, name), gradients),
 );
@@ -64,6 +66,7 @@ describe.skipIf(!hasShared)("PEFT's logits, gradients and AdamW steps are ours",
     ["llama.dora", 42],
     ["gpt2.dora", 24],
     ["llama.embed", 10],
+    ["t5.qv-t5", 24],
   ])("%s, %d gradients", (name, gradients) => holds(sharedPath("goldens", name), gradients));
 });
 

@@ -1,22 +1,20 @@
 /** @file Holds the engine against a recorded reference: logits of base, adapter and merged model, every gradient, ten AdamW steps. It prints nothing. */
 import { join } from "node:path";
-import type { LabelledBatch } from "../data/index.ts";
 import { ourName, readJsonObject, readSafetensorsHeader, readTensor, readTensorF32 } from "../formats/index.ts";
 import { gather, input, integers, program } from "../graph/index.ts";
 import { mergedInference } from "../generate/inference.ts";
 import { adaptedModules, frozenFeeds, frozenTensors, loadAdapter, loadedOn, slotTensors, type StoredAdapter } from "../lora/index.ts";
-import { modelModules, openBase, storedTensors, type Base, type Head, type Model } from "../models/index.ts";
+import { modelModules, openBase, storedTensors, type Base, type Model } from "../models/index.ts";
 import { viewOf, type Modules } from "../nn/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
 import { adamw } from "../train/optim/adamw.ts";
 import { clipByNorm } from "../train/clip.ts";
-import { rowFeeds, type LabelledRows, type TokenRows } from "../train/feeds.ts";
-import { hiddenStates, tokenInputs } from "../train/forward.ts";
 import { lossOfHead } from "../train/losses/head.ts";
 import type { TrainingBatch } from "../train/losses/loss.ts";
 import { trainingProgram } from "../train/step.ts";
 import { trainableAdapter } from "../train/trainable.ts";
 import { f32, LowrankError, type Half, type HostTensor } from "../util/index.ts";
+import { recordedOf, type Recorded } from "./recorded.ts";
 
 export interface Verification {
   /**
@@ -25,7 +23,7 @@ export interface Verification {
    * is rounded alike. Absent where nothing was rounded.
    */
   readonly rounded?: Half;
-  /** Largest absolute difference of logits, where the attention mask is 1. */
+  /** Largest absolute difference of logits, where the attention mask is 1; of an encoder–decoder, where there is a label. */
   readonly logits: { readonly base: number; readonly adapter: number; readonly merged: number };
   /** Relative L2 difference of each gradient, by our parameter name. */
   readonly gradients: Readonly<Record<string, number>>;
@@ -49,55 +47,16 @@ interface Golden {
 
 const halves: Readonly<Record<string, Half>> = { "torch.bfloat16": "bf16", "torch.float16": "f16" };
 
-const tokensOf = (mask: Int32Array): number => mask.reduce((sum, flag) => sum + flag, 0);
-
-/** Rows with a label for each token; the reference shifts inside its loss: what follows a position is its label. */
-const tokenBatch = (rows: TokenRows, labels: Int32Array): LabelledRows & TrainingBatch => ({
-  ...rows,
-  tokens: tokensOf(rows.segments),
-  labels: Int32Array.from(labels, (_, index) => (index % rows.length === rows.length - 1 ? -100 : labels[index + 1])),
-});
-
-/** Rows with a label each. */
-const documentBatch = (rows: TokenRows, labels: Int32Array | Float32Array, pool: NonNullable<Head["pool"]>): LabelledBatch => {
-  const places = Int32Array.from({ length: rows.rows }, (_, row) => {
-    const start = row * rows.length;
-    const seen = rows.segments.subarray(start, start + rows.length);
-    const first = start + seen.indexOf(1);
-    return first + pool(rows.ids.subarray(first, start + seen.lastIndexOf(1) + 1));
-  });
-  const types = new Int32Array(rows.ids.length);
-  return { ...rows, types, places, labels: Float32Array.from(labels), tokens: tokensOf(rows.segments), sources: [] };
-};
-
-/** What a reference's batch gives a loss, and the hidden states whose logits are compared. */
-interface Recorded {
-  readonly rows: TokenRows;
-  readonly batch: TrainingBatch;
-  readonly places: Int32Array;
-  /** The row of the recorded logits for each place. */
-  readonly recorded: Int32Array;
-}
-
-const recordedOf = ({ pool }: Head, rows: TokenRows, labels: Int32Array | Float32Array): Recorded => {
-  if (pool === undefined) {
-    const places = Int32Array.from(rows.segments.keys()).filter((place) => rows.segments[place] === 1);
-    return { rows, batch: tokenBatch(rows, labels as Int32Array), places, recorded: places };
-  }
-  const batch = documentBatch(rows, labels, pool);
-  return { rows, batch, places: batch.places, recorded: Int32Array.from(batch.places.keys()) };
-};
-
 const computedLogits = async (
   backend: Backend,
   model: Model,
   modules: Modules,
-  { rows, places }: Recorded,
+  recorded: Recorded,
   feeds: Readonly<Record<string, Feed>>,
 ) => {
-  const hidden = hiddenStates({ model, differentiable: false }, modules, tokenInputs({ B: rows.rows, T: rows.length }));
-  const executable = await backend.compile(program({ logits: model.head.logits(modules, gather(hidden, integers([...places]))) }));
-  const { logits } = await executable.run({ ...rowFeeds(rows), ...feeds });
+  const hidden = recorded.states(model, modules);
+  const executable = await backend.compile(program({ logits: model.head.logits(modules, gather(hidden, integers([...recorded.places]))) }));
+  const { logits } = await executable.run({ ...recorded.feeds, ...feeds });
   await executable.dispose();
   return (logits as HostTensor).data as Float32Array;
 };
@@ -164,7 +123,6 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
     if (found === undefined) throw new LowrankError("not-found", `The reference has no tensor "${name}".`, { where: recorded.path });
     return found;
   };
-  const int32 = async (name: string): Promise<Int32Array> => (await readTensor(location(name))).data as Int32Array;
   const floats = async (name: string): Promise<Float32Array> => (await readTensorF32(location(name))).data as Float32Array;
   const golden = (await readJsonObject(join(directory, "golden.json"))) as unknown as Golden;
 
@@ -175,16 +133,8 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
   const stored = await loadAdapter(join(directory, "adapter"), model, {
     ...loadedOn(base, backend),
   });
-  const [B, T] = location("input_ids").shape;
-  const rows: TokenRows = {
-    rows: B,
-    length: T,
-    ids: await int32("input_ids"),
-    positions: Int32Array.from({ length: B * T }, (_, index) => index % T),
-    segments: await int32("attention_mask"),
-  };
-  const labels = (await readTensor(location("labels"))).data as Int32Array | Float32Array;
-  const compared = recordedOf(model.head, rows, labels);
+  const [ids, mask, labels] = await Promise.all(["input_ids", "attention_mask", "labels"].map((name) => readTensor(location(name))));
+  const compared = recordedOf(model, ids, mask, labels);
   const find = storedTensors(base);
 
   const { layout, frozen } = stored.adapter;
