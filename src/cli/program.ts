@@ -5,9 +5,12 @@ import type { z } from "zod";
 import { benchGenerate } from "./commands/bench-generate.ts";
 import { benchTrain } from "./commands/bench-train.ts";
 import { chat } from "./commands/chat.ts";
+import { compose } from "./commands/compose.ts";
 import { evaluate } from "./commands/evaluate.ts";
 import { exportCommand } from "./commands/export.ts";
+import { extract } from "./commands/extract.ts";
 import { generate } from "./commands/generate.ts";
+import { hubComposeCommand } from "./commands/hub-compose.ts";
 import { importCommand } from "./commands/import.ts";
 import { inspect } from "./commands/inspect.ts";
 import { add } from "./commands/library/add.ts";
@@ -23,6 +26,7 @@ import { verify as verifyLibrary } from "./commands/library/verify.ts";
 import { merge } from "./commands/merge.ts";
 import { pretrain } from "./commands/pretrain.ts";
 import { quickstart } from "./commands/quickstart.ts";
+import { resize } from "./commands/resize.ts";
 import { train } from "./commands/train.ts";
 import { verify } from "./commands/verify.ts";
 import { ownSurroundings, type Surroundings } from "./context.ts";
@@ -72,6 +76,10 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
   "Adapters and models:": [
     entry(inspect),
     entry(merge),
+    entry(compose),
+    entry(hubComposeCommand),
+    entry(resize),
+    entry(extract),
     entry(exportCommand),
     entry(importCommand),
     family("library", "keep, find and share adapters", [

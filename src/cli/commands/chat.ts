@@ -1,7 +1,7 @@
 /** @file `lowrank chat`: its options and help. */
 import { z } from "zod";
 import { defineCommand } from "../schema.ts";
-import { adapterOptions, maxTokensOption, modelOption, placeOptions, temperatureOption, textOptions } from "./generation-options.ts";
+import { adapterOptions, maxTokensOption, modelOption, runOptions, temperatureOption, textOptions } from "./generation-options.ts";
 
 const options = z.object({
   ...modelOption,
@@ -10,7 +10,7 @@ const options = z.object({
   temperature: temperatureOption(0.7),
   ...textOptions,
   ...adapterOptions,
-  ...placeOptions,
+  ...runOptions,
 });
 
 export type ChatOptions = z.output<typeof options>;

@@ -1,7 +1,7 @@
 /** @file `lowrank generate`: its options and help. */
 import { z } from "zod";
 import { defineCommand } from "../schema.ts";
-import { adapterOptions, maxTokensOption, modelOption, placeOptions, temperatureOption, textOptions } from "./generation-options.ts";
+import { adapterOptions, maxTokensOption, modelOption, runOptions, temperatureOption, textOptions } from "./generation-options.ts";
 
 const options = z.object({
   prompt: z.array(z.string()).min(1).describe('the prompt; several words are joined, "-" reads standard input'),
@@ -16,7 +16,7 @@ const options = z.object({
     .optional()
     .describe("fold the adapters into the weights first: slower to start, faster per token; default: for one adapter")
     .meta({ group: "Adapters" }),
-  ...placeOptions,
+  ...runOptions,
 });
 
 export type GenerateCommandOptions = z.output<typeof options>;

@@ -45,7 +45,11 @@ export const maxTokensOption = (count: number) => z.int().min(1).default(count).
 export const temperatureOption = (temperature: number) =>
   z.number().min(0).default(temperature).describe("how freely tokens are drawn; 0: always the likeliest").meta(text);
 
-export const placeOptions = machineOptions;
+/** Where programs run. */
+export const placeOptions = { device: machineOptions.device, threads: machineOptions.threads };
+
+/** The same, and the base's precision. */
+export const runOptions = machineOptions;
 
 interface TextSettings extends Required<Omit<GenerateOptions, "signal">> {}
 

@@ -1,6 +1,6 @@
 /** @file The options that `train` and `pretrain` share, as one Zod shape. It knows nothing about how they are used. */
 import { z } from "zod";
-import { precisions, type PrecisionName } from "../../nn/index.ts";
+import type { PrecisionName } from "../../nn/index.ts";
 
 const formatNames = [
   "chat",
@@ -99,9 +99,11 @@ export const loopOptions = {
   resume: z.boolean().default(false).describe("continue from the last checkpoint in --output").meta(checkpoints),
 };
 
+const precisionNames = ["fp32", "int8"] as const satisfies readonly ("fp32" | PrecisionName)[];
+
 export const machineOptions = {
   basePrecision: z
-    .enum(["fp32", ...(Object.keys(precisions) as PrecisionName[])])
+    .enum(precisionNames)
     .default("fp32")
     .describe("precision of the frozen weights; int8 is about twice as fast, prepared once per model")
     .meta(machine),

@@ -1,0 +1,51 @@
+/** @file What `lowrank compose` does. */
+import { composeAdapters } from "../../lora/index.ts";
+import { openBase } from "../../models/index.ts";
+import { ortBackend } from "../../runtime/index.ts";
+import { LowrankError } from "../../util/index.ts";
+import type { CommandContext } from "../context.ts";
+import { checkOutputFolder } from "../output-place.ts";
+import { writeComposed } from "./composed-adapter.ts";
+import type { ComposeCommandOptions } from "./compose.ts";
+import { modelFolder, openAdapters, ortOptions } from "./open-model.ts";
+
+/** The factors of all patterns that find a module, multiplied. */
+const moduleWeights = (given: readonly string[]): ((module: string) => number) => {
+  const factors = given.map((pair) => {
+    const at = pair.lastIndexOf("=");
+    try {
+      return { pattern: new RegExp(pair.slice(0, at)), factor: Number(pair.slice(at + 1)) };
+    } catch (cause) {
+      throw new LowrankError("invalid-argument", `--module-weight: ${pair.slice(0, at)} is not a regular expression.`, { cause });
+    }
+  });
+  return (module) => factors.reduce((product, { pattern, factor }) => (pattern.test(module) ? product * factor : product), 1);
+};
+
+export const run = async (options: ComposeCommandOptions, context: CommandContext): Promise<object> => {
+  const moduleWeight = moduleWeights(options.moduleWeight);
+  await checkOutputFolder(options.output, options.force);
+  const base = await openBase(await modelFolder(options.model, context));
+  const backend = ortBackend(ortOptions(options));
+  try {
+    const adapters = await openAdapters({ base, backend }, options.adapter, options, context);
+    const { method, rank, energy, density, signs, seed } = options;
+    const composed = await composeAdapters(backend, base, adapters, {
+      method,
+      energy,
+      density,
+      signs,
+      seed,
+      moduleWeight,
+      ...(rank !== undefined && { rank }),
+    });
+    return {
+      model: base.directory,
+      adapters: adapters.map(({ directory, weight }) => ({ directory, weight })),
+      method,
+      ...(await writeComposed(base, composed, options.output, context)),
+    };
+  } finally {
+    await backend.dispose();
+  }
+};

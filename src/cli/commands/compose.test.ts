@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { lowrank, lowrankJson, oneLine } from "./command.fixture.ts";
+
+const adapter = (name: string): string => resolve(import.meta.dirname, "../../../assets/adapters", name);
+const [pirate, weather] = [adapter("pirate"), adapter("weather")];
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "lowrank-compose-command-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const place = (name: string): string => join(folder, name);
+
+describe("lowrank compose", () => {
+  it("writes the exact sum, which generates as the two together", async () => {
+    const { stdout, code } = await lowrank([
+      "compose",
+      "--adapter",
+      `${pirate}:0.5`,
+      "--adapter",
+      `${weather}:0.5`,
+      "--output",
+      place("sum"),
+    ]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^Adapter in .+: rank \d+, \d+ modules, [\d,]+ parameters; exactly their sum\.\n$/);
+    const words = ["generate", "--max-tokens", "12", "Once there was"];
+    const together = await lowrankJson([...words, "--adapter", `${pirate}:0.5`, "--adapter", `${weather}:0.5`]);
+    expect(await lowrankJson([...words, "--adapter", place("sum")])).toMatchObject({ text: together["text"] });
+  });
+
+  it("says what a rank loses, module by module", async () => {
+    const words = ["compose", "--adapter", pirate, "--adapter", weather, "--method", "svd", "--rank", "2", "--output", place("low")];
+    const { stdout } = await lowrank(words);
+    expect(stdout).toMatch(/module +rank +‖ΔW‖ +off by/);
+    expect(stdout).toMatch(/rank 2, .* parameters; \d+(\.\d)? ?% off the exact sum\.\n$/);
+    const report = await lowrankJson([...words, "--force"]);
+    expect(report).toMatchObject({ r: 2, method: "svd" });
+    expect(report["error"]).toBeGreaterThan(0.05);
+    expect(report["energy"] as number).toBeCloseTo(1 - (report["error"] as number) ** 2, 10);
+  });
+
+  it.each<[string, string[], string]>([
+    ["an unknown method", ["--method", "mean"], 'There is no method "mean". Choose among cat, svd,'],
+    ["a pattern that is none", ["--module-weight", "(=1"], "--module-weight: ( is not a regular expression."],
+    ["a module's weight without a number", ["--module-weight", "q_proj"], "a module's weight is given as pattern=number"],
+  ])("refuses %s", async (_, words, message) => {
+    const { stderr, code } = await lowrank(["compose", "--adapter", pirate, "--output", place("refused"), ...words]);
+    expect(oneLine(stderr)).toContain(message);
+    expect(code).toBe(1);
+  });
+});
+
+describe("lowrank resize", () => {
+  it("keeps a share of the energy and says what it costs on data", async () => {
+    writeFileSync(place("rows.jsonl"), '{"text": "The ship sailed over the sea."}\n{"text": "It rained all day."}\n');
+    const report = await lowrankJson(["resize", pirate, "--energy", "0.9", "--data", place("rows.jsonl"), "--output", place("resized")]);
+    expect(report["energy"]).toBeGreaterThanOrEqual(0.9);
+    const { before, after } = report["losses"] as { before: number; after: number };
+    expect(Math.abs(after - before)).toBeGreaterThan(0);
+    expect(Math.abs(after - before)).toBeLessThan(1);
+  });
+});
+
+describe("lowrank extract", () => {
+  it("takes out what was merged in", async () => {
+    await lowrank(["merge", "--adapter", pirate, "--output", place("merged")]);
+    const report = await lowrankJson(["extract", place("merged"), "--rank", "16", "--output", place("extracted")]);
+    expect(report["error"]).toBeLessThan(1e-3);
+    expect(report["whole"]).toEqual([]);
+    expect((await lowrank(["generate", "--adapter", place("extracted"), "--max-tokens", "4", "Once"])).code).toBe(0);
+  });
+});
+
+describe("lowrank hub-compose", () => {
+  it("finds weights by a few examples, the same by the same seed", async () => {
+    writeFileSync(place("five.jsonl"), Array.from({ length: 6 }, (_, index) => `{"text": "Arr, the ship had ${index} sails."}\n`).join(""));
+    const words = ["hub-compose", "--adapter", pirate, "--adapter", weather, "--data", place("five.jsonl"), "--evaluations", "12"];
+    const run = (name: string) => lowrankJson([...words, "--eval-data", place("five.jsonl"), "--output", place(name)]);
+    const [first, second] = [await run("hub-1"), await run("hub-2")];
+    expect(first["parents"]).toEqual(second["parents"]);
+    expect(first["evaluations"]).toBe(12);
+    const { base, composed } = first["heldOut"] as { base: number; composed: number };
+    expect(composed).toBeLessThan(base);
+  });
+});
