@@ -33,7 +33,7 @@ describe("the program", () => {
   });
 
   const groups = ["library", "bench"];
-  const inLibrary = ["add", "list", "search", "show", "tag", "alias", "remove", "gc", "verify", "rebuild"];
+  const inLibrary = ["add", "list", "search", "show", "tag", "alias", "remove", "gc", "verify", "diff", "export", "import", "rebuild"];
 
   it.each([
     ...commands.filter((command) => !groups.includes(command)),

@@ -15,7 +15,10 @@ import { importCommand } from "./commands/import.ts";
 import { inspect } from "./commands/inspect.ts";
 import { add } from "./commands/library/add.ts";
 import { alias } from "./commands/library/alias.ts";
+import { diff } from "./commands/library/diff.ts";
+import { exportAdapter as exportFromLibrary } from "./commands/library/export.ts";
 import { gc } from "./commands/library/gc.ts";
+import { importAdapter as importToLibrary } from "./commands/library/import.ts";
 import { list } from "./commands/library/list.ts";
 import { rebuild } from "./commands/library/rebuild.ts";
 import { remove } from "./commands/library/remove.ts";
@@ -92,6 +95,9 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
       entry(remove),
       entry(gc),
       entry(verifyLibrary),
+      entry(diff),
+      entry(exportFromLibrary),
+      entry(importToLibrary),
       entry(rebuild),
     ]),
   ],

@@ -2,6 +2,8 @@
 import { rm } from "node:fs/promises";
 import { annotate, removeAlias, setAlias, type Annotation } from "./annotate.ts";
 import { collect, type Collected, type CollectOptions } from "./collect.ts";
+import { exportAdapter, importAdapter } from "./archive.ts";
+import { diffAdapters, type AdapterDifference } from "./diff.ts";
 import { findAdapter, getAdapter } from "./find.ts";
 import { openLibraryFolder, type LibraryFolder, type OpenLibraryOptions } from "./folder.ts";
 import { adapterPath } from "./layout.ts";
@@ -9,7 +11,7 @@ import { checkPublication, publish, type Publication, type Published } from "./p
 import type { AdapterRecord, Version } from "./record.ts";
 import { removeAdapter, type RemoveOptions } from "./remove.ts";
 import { search, type LibraryQuery, type SearchResult } from "./search.ts";
-import type { Remote } from "./remotes/remote.ts";
+import type { AdapterEnd, Remote, TransferListener } from "./remotes/remote.ts";
 import { stageAdapter } from "./stage.ts";
 import { pull, push, sync, type TransferOptions, type TransferSummary } from "./transfer.ts";
 import { verifyLibrary, type Finding } from "./verify.ts";
@@ -41,6 +43,12 @@ export interface Library {
   removeAlias(name: string, alias: string): Promise<void>;
   /** Takes a version out; its number is not given again, and its files stay until `collect`. */
   remove(reference: string, options?: RemoveOptions): Promise<Version[]>;
+  /** How two adapters differ. */
+  diff(before: string, after: string): Promise<AdapterDifference>;
+  /** Writes an adapter with its record into a `.tar` archive or a folder, which must not be there yet. */
+  export(reference: string, path: string): Promise<AdapterRecord>;
+  /** Takes in what `export` wrote; anything else in it is refused. */
+  import(path: string, listen?: TransferListener): Promise<AdapterEnd>;
   /** Brings adapters from another place: those that are named, or all. */
   pull(remote: Remote, options?: TransferOptions): Promise<TransferSummary>;
   /** Takes adapters to another place. */
@@ -75,6 +83,9 @@ const methods = (store: LibraryFolder): Library => ({
   setAlias: (reference, alias) => setAlias(store, reference, alias),
   removeAlias: (name, alias) => removeAlias(store, name, alias),
   remove: (reference, options) => removeAdapter(store, reference, options),
+  diff: (before, after) => diffAdapters(store, before, after),
+  export: (reference, path) => exportAdapter(store, reference, path),
+  import: (path, listen) => importAdapter(store, path, listen),
   pull: (remote, options) => pull(store, remote, options),
   push: (remote, options) => push(store, remote, options),
   sync: (remote, options) => sync(store, remote, options),

@@ -154,6 +154,28 @@ it("remove, gc and verify agree on what is there", async () => {
   expect(path).toContain(library);
 });
 
+it("diff shows what is said, the settings, and each module's cosine", async () => {
+  const { stdout } = await say(["diff", "soup@1", "soup"]);
+  expect(stdout).toMatch(/^metric loss: 0.5 → –$/m);
+  expect(stdout).toMatch(/^notes: Hot\. → $/m);
+  expect(stdout).toMatch(/^model\.layers\.0\.self_attn\.q_proj +-?0\.\d{3} +\d/m);
+  expect((await say(["diff", "soup", "soup"])).stdout).toContain("their configurations are equal");
+});
+
+it("export and import carry an adapter from library to library", async () => {
+  const [archive, other] = [at("soup.tar"), at("other")];
+  expect((await say(["export", "soup@1", "--output", archive])).stdout).toContain(`soup@1 in ${archive}`);
+  const there = (words: string[]) => lowrank(["library", ...words, "--library", other]);
+  expect((await there(["import", archive])).stdout).toMatch(/^soup@1 {2}new, \d+ B\n$/);
+  expect((await there(["import", archive])).stdout).toBe("soup@1  there already\n");
+  await say(["export", "soup@2", "--output", at("folder")]);
+  await there(["remove", "soup@1"]);
+  await there(["add", at("cake"), "--name", "soup"]);
+  expect((await there(["import", at("folder")])).stdout).toMatch(
+    /^soup@2 {2}new, \d+ B\n {2}soup@2 was taken by another adapter; this one became soup@3\.\n$/,
+  );
+});
+
 it("rebuild counts what it found", async () => {
   expect((await say(["rebuild"])).stdout).toMatch(/^4 versions in .*\.\n$/);
 });
