@@ -7,7 +7,7 @@ import { tinyModel } from "../test/tiny-model.ts";
 import { readJsonObject } from "./formats/index.ts";
 import { loadModel, type LanguageModel, type TextOptions } from "./language-model.ts";
 import type { StoredAdapter } from "./lora/index.ts";
-import type { TrainEvent } from "./train/index.ts";
+import { lossNamed, type TrainEvent } from "./train/index.ts";
 
 let folder: string;
 let place: string;
@@ -55,6 +55,26 @@ describe("an adapter from start to end", () => {
     expect(other.parameters).not.toEqual(one.parameters);
     expect(one.adapter.config).toMatchObject({ r: 4, lora_alpha: 8, base_model_name_or_path: folder });
     expect(await write(model, { adapters: [{ ...one, weight: 1 }] })).toBe(await write(model));
+  });
+
+  it.each(["eva", "corda", "lora_ga"] as const)("starts from data, without effect, and learns as well: %s", async (start) => {
+    const data = join(place, "rows.jsonl");
+    const config = { r: 4, lora_alpha: 8, init_lora_weights: start };
+    await expect(model.attach(config, 3)).rejects.toThrow("This start is made from data, and there are none.");
+    const [one, same] = [await model.attach(config, 3, { data, batches: 1 }), await model.attach(config, 3, { data, batches: 1 })];
+    expect(same.parameters).toEqual(one.parameters);
+    expect(await write(model, { adapters: [{ ...one, weight: 1 }] })).toBe(await write(model));
+    const losses = lossesOf(await train({ adapter: one }, start));
+    expect(losses[0] - losses.at(-1)!).toBeGreaterThan(0.5);
+    const adapters = [{ ...(await model.loadAdapter(join(place, start))), weight: 1 }];
+    expect(await write(model, { adapters })).toBe(await write(model, { adapters: [{ ...one, weight: 1 }] }));
+  });
+
+  it.each(["eva", "lora_ga"] as const)("starts from pairs of answers as well: %s", async (start) => {
+    const data = join(place, "pairs.jsonl");
+    await writeFile(data, JSON.stringify({ prompt: "Tom saw", chosen: " a cat.", rejected: " a dog and a boat." }));
+    const config = { r: 1, target_modules: ["q_proj"], init_lora_weights: start };
+    expect((await model.attach(config, 0, { data, loss: lossNamed("dpo") })).parameters.some((value) => value !== 0)).toBe(true);
   });
 
   it("tells of its training in events", () => {

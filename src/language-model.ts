@@ -20,6 +20,7 @@ import {
   saveAdapter,
   startAdapter,
   writeMergedCheckpoint,
+  type Calibration,
   type LoraConfig,
   type MergedCheckpointOptions,
   type StoredAdapter,
@@ -27,7 +28,18 @@ import {
 } from "./lora/index.ts";
 import { openBase, type Base, type BaseOptions } from "./models/index.ts";
 import { ortBackend, type Backend, type OrtOptions } from "./runtime/index.ts";
-import { checkOutput, lossFor, lossNamed, nextToken, run, type Loss, type RunSettings, type TrainEvent } from "./train/index.ts";
+import {
+  calibrationBatches,
+  calibrationOf,
+  checkOutput,
+  lossFor,
+  lossNamed,
+  nextToken,
+  run,
+  type Loss,
+  type RunSettings,
+  type TrainEvent,
+} from "./train/index.ts";
 
 export type { Generator } from "./generate/index.ts";
 
@@ -66,6 +78,19 @@ export interface TrainOptions extends Partial<RunSettings> {
   readonly signal?: AbortSignal;
 }
 
+/** What an adapter's starting values are made from, where `init_lora_weights` is "eva", "corda" or "lora_ga". */
+export interface StartData {
+  /** File or folder with data, or a data set that is loaded already. */
+  readonly data: string | Dataset<unknown>;
+  /** The loss that the data are for, and whose gradients may be asked for. Default next-token prediction. */
+  readonly loss?: Loss;
+  /** Batches at most. Default 8. */
+  readonly batches?: number;
+  /** Rows of a batch, and tokens of a row at most. Default as in training. */
+  readonly batchSize?: number;
+  readonly sequenceLength?: number;
+}
+
 export interface TextOptions extends GenerateOptions {
   /** Adapters at work, each with its weight; none for the base alone. */
   readonly adapters?: readonly WeightedAdapter[];
@@ -77,8 +102,8 @@ export interface LanguageModel {
   readonly base: Base;
   readonly tokenizer: Tokenizer;
   readonly backend: Backend;
-  /** A new adapter for this model; `seed` decides its starting values. */
-  attach(config?: Partial<LoraConfig>, seed?: number): Promise<StoredAdapter>;
+  /** A new adapter for this model; `seed` decides its starting values, and for some starts data do. */
+  attach(config?: Partial<LoraConfig>, seed?: number, from?: StartData): Promise<StoredAdapter>;
   /** An adapter from a folder in PEFT's form, checked against this model. */
   loadAdapter(directory: string, options?: { readonly allowOtherBase?: boolean }): Promise<StoredAdapter>;
   /** Writes an adapter as PEFT reads it. */
@@ -122,13 +147,21 @@ export const loadModel = async (reference: string, options: OrtOptions & BaseOpt
   const dataset = async (data: string | Dataset<unknown>, { kind }: Loss, maxLength: number): Promise<Dataset<unknown>> =>
     typeof data === "string" ? loadExamples(kind, { path: data, tokenizer, maxLength }) : data;
 
+  const calibration = async (from: StartData, seed: number): Promise<Calibration> => {
+    const { loss = nextToken, batches: count = 8, batchSize = defaultSettings.batchSize } = from;
+    const { sequenceLength = Math.min(defaultSettings.sequenceLength, base.model.maxPositions) } = from;
+    const { examples } = await dataset(from.data, loss, sequenceLength);
+    return calibrationOf({ backend, base, loss, batches: calibrationBatches(loss, { examples, count, batchSize, sequenceLength, seed }) });
+  };
+
   const model: LanguageModel = {
     base,
     tokenizer,
     backend,
-    attach: (config = {}, seed = 0) => {
+    attach: async (config = {}, seed = 0, from) => {
       const given = configForHead(base, { base_model_name_or_path: reference, ...config });
-      return startAdapter(planAdapter(base.model, loraConfig(given)), base, seed);
+      const sources = { backend, ...(from && { calibration: await calibration(from, seed) }) };
+      return startAdapter(planAdapter(base.model, loraConfig(given)), base, seed, sources);
     },
     loadAdapter: (folder, { allowOtherBase = false } = {}) =>
       loadAdapter(folder, base.model, {

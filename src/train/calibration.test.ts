@@ -111,6 +111,16 @@ describe("moments of inputs", () => {
   });
 });
 
+it("refuses batches that are no rows, and modules that do not read every token", async () => {
+  const inputs = (batches: readonly TrainingBatch[], targets: AdapterTarget[]) =>
+    collected(calibrationOf({ backend, base: bases.whole, loss: nextToken, batches }).inputs(targets, { rows: "all", scale: "none" }));
+  await expect(inputs([{ tokens: 3 }], targetsOf(["q_proj"]))).rejects.toThrow('the examples of the loss "next-token" are none');
+  const [target] = targetsOf(["q_proj"]);
+  await expect(inputs(batches, [{ ...target, module: "model.layers.0.mlp.experts.1.up_proj" }])).rejects.toThrow(
+    "model.layers.0.mlp.experts.1.up_proj: This start looks at what modules read of each token",
+  );
+});
+
 describe("gradients of weights", () => {
   it.each(["whole", "rounded"] as const)("are the mean over batches of what training every parameter has: %s base", async (which) => {
     const targets = targetsOf(["q_proj", "down_proj"]);

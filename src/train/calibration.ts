@@ -1,4 +1,5 @@
 /** @file What starting values learn from data before training: moments of what modules read, and gradients of their weights. It knows no initialisation. */
+import { planBatches } from "../data/index.ts";
 import { add, divide, gradients, input, matmul, max, multiply, program, sum, type Graph, type Tensor } from "../graph/index.ts";
 import { findBase, type AdapterTarget, type Calibration, type InputOptions } from "../lora/index.ts";
 import { modelModules, storedTensors, type Base } from "../models/index.ts";
@@ -99,18 +100,42 @@ const readBy = (module: string, seen: ReadonlyMap<string, Tensor>, rows: number)
   return x;
 };
 
-export interface CalibrationOptions<Batch extends TrainingBatch> {
+const isRows = (batch: TrainingBatch): batch is TrainingBatch & LabelledRows => "segments" in batch && "labels" in batch;
+
+export interface CalibrationOptions {
   readonly backend: Backend;
   readonly base: Base;
-  readonly batches: readonly (Batch & LabelledRows)[];
-  readonly loss: Loss<unknown, Batch>;
+  readonly loss: Loss;
+  readonly batches: readonly TrainingBatch[];
 }
 
+export interface CalibrationBatches<Example> {
+  readonly examples: readonly Example[];
+  /** Batches at most, from the beginning of the first pass over the data. */
+  readonly count: number;
+  readonly batchSize: number;
+  readonly sequenceLength: number;
+  readonly seed: number;
+}
+
+/** The batches that a start learns from: those that training begins with. */
+export const calibrationBatches = <Example>(
+  { kind }: Loss<Example>,
+  { examples, count, batchSize, sequenceLength, seed }: CalibrationBatches<Example>,
+): TrainingBatch[] =>
+  planBatches(kind, { examples, batchSize, maxLength: sequenceLength, seed, epoch: 0 })
+    .slice(0, count)
+    .map((plan) => kind.collate(plan));
+
 /** What batches say about a base, computed when it is asked for; memory stays bounded, whatever the model. */
-export const calibrationOf = <Batch extends TrainingBatch>({ backend, base, batches, loss }: CalibrationOptions<Batch>): Calibration => {
+export const calibrationOf = ({ backend, base, batches, loss }: CalibrationOptions): Calibration => {
   const { model } = base;
   const parameters = new Set(model.parameters.map(({ name }) => name));
-  const inputSums = (targets: readonly AdapterTarget[], { rows, scale }: InputOptions): Promise<Record<string, HostTensor>> =>
+  const inputSums = (
+    batches: readonly LabelledRows[],
+    targets: readonly AdapterTarget[],
+    { rows, scale }: InputOptions,
+  ): Promise<Record<string, HostTensor>> =>
     sumsOf(backend, batches, {
       shapeOf: ({ rows: B, length: T }) => ({ B, T }),
       feeds: (batch, { B, T }) => ({ ...rowFeeds(batch), mask: f32(rowMask(batch, rows), [B * T, 1]) }),
@@ -151,9 +176,14 @@ export const calibrationOf = <Batch extends TrainingBatch>({ backend, base, batc
 
   return {
     inputs: async function* (targets, options) {
-      const rows = batches.reduce((total, batch) => total + rowMask(batch, options.rows).reduce((count, value) => count + value, 0), 0);
+      const labelled = batches.filter(isRows);
+      if (labelled.length < batches.length)
+        throw new LowrankError("unsupported", `This start looks at rows of tokens, and the examples of the loss "${loss.name}" are none.`, {
+          fix: "Choose another start.",
+        });
+      const rows = labelled.reduce((total, batch) => total + rowMask(batch, options.rows).reduce((count, value) => count + value, 0), 0);
       for (const group of grouped(targets, ({ inFeatures }) => 4 * inFeatures ** 2)) {
-        const sums = await inputSums(group, options);
+        const sums = await inputSums(labelled, group, options);
         for (const { module } of group)
           yield {
             second: sums[`${module} second`].data as Float32Array,

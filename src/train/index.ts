@@ -1,4 +1,5 @@
 /** @file Floor 6: training. */
+export { calibrationBatches, calibrationOf } from "./calibration.ts";
 export { loadTrainingState, saveTrainingState, type TrainingProgress, type TrainingState } from "./checkpoint.ts";
 export type { EarlyStoppingRules } from "./early-stopping.ts";
 export type * from "./events.ts";

@@ -162,6 +162,19 @@ describe("a run", () => {
     expect(await bytes("interrupted", weights)).toEqual(await bytes("whole", weights));
   });
 
+  it("goes on beside what its start took from the base, bit for bit, though that were made again otherwise", async () => {
+    const planned = planAdapter(base.model, loraConfig({ r: 2, lora_alpha: 4, init_lora_weights: "pissa" }));
+    const subject = async (): Promise<Subject> => ({ method: "lora", base, stored: await startAdapter(planned, base, 1, { backend }) });
+    await record("shifted", { subject: await subject(), heldOut: undefined });
+    await record("shifted-in-two", { subject: await subject(), heldOut: undefined }, 2);
+    const again = await subject();
+    if (again.method === "lora") again.stored.frozen.forEach((value, index) => (again.stored.frozen[index] = value + 1e-6));
+    await record("shifted-in-two", { subject: again, heldOut: undefined, resume: true });
+    expect(await bytes("shifted-in-two", weights)).toEqual(await bytes("shifted", weights));
+    const { adapter: loaded } = await loadAdapter(join(folder, "shifted"), base.model, { baseDigest: base.digest });
+    expect(loaded.config).toMatchObject({ r: 4, lora_alpha: 8, init_lora_weights: true });
+  });
+
   it("leaves the adapter of its last step without held-out data", async () => {
     const alone = await record("alone", { heldOut: undefined });
     expect(ofType(alone, "eval-end")).toEqual([]);

@@ -1,6 +1,6 @@
 /** @file What `lowrank train` does. */
 import { fingerprint } from "../../data/index.ts";
-import type { LoraConfig } from "../../lora/index.ts";
+import type { LoraConfig, StoredAdapter } from "../../lora/index.ts";
 import type { CommandContext } from "../context.ts";
 import { formatBytes, formatCount, formatPercent } from "../ui/format.ts";
 import { folderBytes } from "../folder-bytes.ts";
@@ -24,7 +24,9 @@ export const adapterConfig = (options: TrainOptions): Partial<LoraConfig> => ({
   target_modules: targetsOf(options.targets),
   use_rslora: options.rslora,
   modules_to_save: options.modulesToSave.length === 0 ? null : options.modulesToSave,
-  init_lora_weights: options.init === "gaussian" ? "gaussian" : true,
+  init_lora_weights: options.init === "default" ? true : options.init,
+  eva_config: options.evaRho === undefined ? null : { rho: options.evaRho },
+  corda_config: options.cordaMethod === undefined ? null : { corda_method: options.cordaMethod },
 });
 
 export const run = async (options: TrainOptions, context: CommandContext): Promise<TrainingResult> => {
@@ -35,11 +37,18 @@ export const run = async (options: TrainOptions, context: CommandContext): Promi
     const data = await loadTrainingData(options, model.tokenizer, loss);
     showData(data, loss, model.tokenizer, context);
     const { base, backend } = model;
-    const stored = await model.attach(adapterConfig(options), options.seed);
+    const attach = (): Promise<StoredAdapter> =>
+      model.attach(adapterConfig(options), options.seed, {
+        data: data.data,
+        loss,
+        batches: options.initBatches,
+        batchSize: options.batchSize,
+        sequenceLength: options.seqLength,
+      });
     const result = await runSession(
       {
         backend,
-        subject: options.method === "full" ? { method: "full", base } : { method: "lora", base, stored },
+        subject: options.method === "full" ? { method: "full", base } : { method: "lora", base, stored: await attach() },
         settings: settingsOf(options),
         loss,
         data: data.data,

@@ -28,7 +28,18 @@ const options = z.object({
     .default([])
     .describe("modules to train whole, such as lm_head")
     .meta({ ...adapter, placeholder: "name" }),
-  init: z.enum(["default", "gaussian"]).default("default").describe("how A starts; B starts at zero").meta(adapter),
+  init: z
+    .enum(["default", "gaussian", "orthogonal", "pissa", "pissa_niter_4", "pissa_niter_16", "olora", "loftq", "eva", "corda", "lora_ga"])
+    .default("default")
+    .describe("how A and B start: at random, from the base (pissa, olora, loftq), or from the data (eva, corda, lora_ga)")
+    .meta(adapter),
+  initBatches: z.int().min(1).default(8).describe("batches that a start from the data looks at").meta(adapter),
+  evaRho: z.number().min(1).optional().describe("eva: times the rank that a module gets at most (2 unless given)").meta(adapter),
+  cordaMethod: z
+    .enum(["ipm", "kpm"])
+    .optional()
+    .describe("corda: train what the data need most (ipm, unless given), or least (kpm)")
+    .meta(adapter),
   loraPlusRatio: z.number().positive().default(1).describe("learning rate of B over that of A (LoRA+)").meta(adapter),
   learningRate: z.number().positive().default(2e-4).describe("peak learning rate").meta({ group: "Training" }),
   ...loopOptions,
@@ -44,6 +55,7 @@ export const train = defineCommand({
     "lowrank train --model HuggingFaceTB/SmolLM2-135M --data chats.jsonl --output runs/chats",
     "lowrank train --model ./base --data train.csv --eval-data valid.csv --rank 16 --epochs 3 --output runs/orders",
     "lowrank train --model ./base --data pairs.jsonl --loss dpo --beta 0.1 --learning-rate 5e-5 --output runs/preferred",
+    "lowrank train --model ./base --data chats.jsonl --output runs/chats --init pissa",
     "lowrank train --config recipe.yaml --learning-rate 1e-3",
     "lowrank train --config recipe.yaml --resume",
     "lowrank train --model ./base --data chats.jsonl --output runs/chats --publish chats",
