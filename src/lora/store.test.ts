@@ -41,6 +41,20 @@ describe("adapter folders", () => {
     expect(ours.config["target_modules"]).toEqual(expect.arrayContaining(theirs.config["target_modules"] as string[]));
   });
 
+  it("of encoder–decoders name no task, which PEFT could not open beside transformers 5, but the base's class", async () => {
+    const golden = resolve(import.meta.dirname, "../../test/golden/t5.all-linear");
+    const t5 = await openBase(join(golden, "model"));
+    const { adapter, ...rest } = await loadAdapter(join(golden, "adapter"), t5.model, { baseDigest: t5.digest });
+    const named = { ...rest, adapter: { ...adapter, config: { ...adapter.config, task_type: "SEQ_2_SEQ_LM" } } };
+    await saveAdapter(join(folder, "t5"), t5.model, named, t5.digest);
+    const { config } = await readPeftAdapter(join(folder, "t5"));
+    const theirs = (await readPeftAdapter(join(golden, "adapter"))).config;
+    expect(config).toMatchObject({ task_type: null, auto_mapping: theirs["auto_mapping"] });
+    const { architectures: _, ...anonymous } = t5.model.config;
+    await saveAdapter(join(folder, "anonymous"), { ...t5.model, config: anonymous }, named, t5.digest);
+    expect((await readPeftAdapter(join(folder, "anonymous"))).config).toMatchObject({ task_type: null, auto_mapping: null });
+  });
+
   it("are the same bytes when the same adapter is saved twice", async () => {
     const stored = await load(join(golden, "adapter"));
     for (const name of ["one", "two"]) await saveAdapter(join(folder, name), base.model, stored, base.digest);

@@ -1,6 +1,6 @@
 /** @file Keeps adapters in PEFT's folders and takes them back, checked against the model tensor by tensor. It knows nothing about how they were trained. */
 import { readPeftAdapter, writePeftAdapter } from "../formats/index.ts";
-import type { Model } from "../models/index.ts";
+import type { Model, Task } from "../models/index.ts";
 import { LowrankError, type HostTensor } from "../util/index.ts";
 import { labelsMetadata } from "./adapter-labels.ts";
 import { planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapter.ts";
@@ -42,6 +42,18 @@ export const savedContent = (stored: StoredAdapter): SavedContent => {
   };
 };
 
+const unnamed: ReadonlySet<string | null> = new Set<Task>(["SEQ_2_SEQ_LM"]);
+
+/**
+ * PEFT's class for encoder–decoders asks for a method that transformers 5 no longer has, so that an adapter that names this task cannot be
+ * opened there. Without a task it can, by the class of its base, which PEFT then writes as well.
+ */
+const taskOf = ({ task_type: task }: LoraConfig, { type, config: { architectures } }: Model): Record<string, unknown> => {
+  if (!unnamed.has(task)) return {};
+  const mapping = { base_model_class: (architectures as string[])?.[0], parent_library: `transformers.models.${type}.modeling_${type}` };
+  return { task_type: null, auto_mapping: mapping.base_model_class === undefined ? null : mapping };
+};
+
 /** Writes an adapter as PEFT reads it, with the digest of its base and the labels of its classifier. */
 export const saveAdapter = async (directory: string, model: Model, stored: StoredAdapter, baseDigest: string): Promise<void> => {
   const { config, targets, tensors, metadata } = savedContent(stored);
@@ -51,6 +63,7 @@ export const saveAdapter = async (directory: string, model: Model, stored: Store
     // Said for PEFT; read back, the model knows how its weights lie.
     config: {
       ...writeLoraConfig({ ...config, target_modules: expanded }),
+      ...taskOf(config, model),
       fan_in_fan_out: model.linears.some(({ module, turned }) => turned && targets.has(module)),
     },
     tensors,
