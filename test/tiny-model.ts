@@ -78,7 +78,7 @@ const writeModel = async (config: Readonly<Record<string, unknown>>, seed: numbe
   return folder;
 };
 
-type LlamaConfig = typeof tinyConfig & { attention_bias: boolean; mlp_bias: boolean };
+type LlamaConfig = typeof tinyConfig & Record<"attention_bias" | "mlp_bias" | "num_local_experts" | "num_experts_per_tok", unknown>;
 
 /** An adapter all of whose tensors have been moved from their start, as if it had been trained. */
 export const randomAdapter = async (base: Base, config: Partial<LoraConfig> = {}, seed = 1): Promise<StoredAdapter> => {

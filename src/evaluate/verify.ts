@@ -3,7 +3,16 @@ import { join } from "node:path";
 import { ourName, readJsonObject, readSafetensorsHeader, readTensor, readTensorF32 } from "../formats/index.ts";
 import { gather, input, integers, program } from "../graph/index.ts";
 import { mergedInference } from "../generate/inference.ts";
-import { adaptedModules, frozenFeeds, frozenTensors, loadAdapter, loadedOn, slotTensors, type StoredAdapter } from "../lora/index.ts";
+import {
+  adaptedModules,
+  frozenFeeds,
+  frozenTensors,
+  loadAdapter,
+  loadedOn,
+  slotTensors,
+  stackExperts,
+  type StoredAdapter,
+} from "../lora/index.ts";
 import { modelModules, openBase, storedTensors, type Base, type Model } from "../models/index.ts";
 import { viewOf, type Modules } from "../nn/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
@@ -153,26 +162,30 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
   };
 
   const { losses, norms, first } = await trainAsRecorded(backend, recordedBase, stored, compared.batch, golden);
+  const ours = stackExperts(
+    stored.adapter.targets.values(),
+    new Map(layout.slots.map((slot) => [slot.name, f32(viewOf(first, slot), slot.shape)])),
+  );
   const gradients: Record<string, number> = {};
   for (const name of recorded.tensors.keys()) {
     if (!name.startsWith(gradientPrefix)) continue;
     const place = ourName(fileKey(name.slice(gradientPrefix.length)));
-    const slot = layout.slots.find((candidate) => candidate.name === place?.name);
-    if (slot === undefined)
+    const gradient = ours.get(place?.name ?? "");
+    if (gradient === undefined)
       throw new LowrankError("adapter-mismatch", `The reference has a gradient "${name}" and the adapter no such parameter.`, {
         where: directory,
       });
     const theirs = await floats(name);
-    const [rows, columns] = slot.shape;
+    const [rows, columns] = gradient.shape;
     // A turned tensor's element (i, j) lies at (j, i) in the reference.
-    gradients[slot.name] = relative(
-      viewOf(first, slot),
+    gradients[place!.name] = relative(
+      gradient.data as Float32Array,
       (index) => theirs[place!.turned ? (index % columns) * rows + Math.floor(index / columns) : index],
     );
   }
-  const untold = layout.slots.find(({ name }) => gradients[name] === undefined);
+  const untold = [...ours.keys()].find((name) => gradients[name] === undefined);
   if (untold !== undefined)
-    throw new LowrankError("adapter-mismatch", `The reference has no gradient for "${untold.name}".`, { where: recorded.path });
+    throw new LowrankError("adapter-mismatch", `The reference has no gradient for "${untold}".`, { where: recorded.path });
   const logits = {
     base: await difference(model, ["logits_base"], modelModules(model, find), {}),
     adapter: await difference(model, ["logits_adapter"], adapted, { parameters: f32(stored.parameters), ...frozenFeeds(stored) }),

@@ -63,6 +63,13 @@ describe("names", () => {
     expect(peftName(`${q}.bias`)).toEqual({ name: `base_model.model.${q}.bias`, turned: false });
   });
 
+  it("knows the factors of a parameter that PEFT has wrapped before others of its module", () => {
+    const name = "model.layers.0.mlp.experts.base_layer.base_layer.lora_B";
+    const place = { name, turned: true };
+    expect(ourName(`base_model.model.${name}.weight`)).toEqual(place);
+    expect(peftName(name)).toEqual({ ...place, name: `base_model.model.${name}.weight` });
+  });
+
   it("skips frozen copies", () => {
     expect(ourName("base_model.model.model.embed_tokens.base_layer.weight")).toBeNull();
   });
@@ -78,7 +85,8 @@ describe("names", () => {
     `base_model.model.${q}.lora_A.default.weight`,
     `base_model.model.${q}.lora_E`,
     `base_model.model.${q}.lora_magnitude_vector.weight`,
-    `base_model.model.${q}.base_layer.lora_A.weight`,
+    `base_model.model.${q}.base_layer.lora_embedding_A`,
+    `base_model.model.base_layer.${q}.lora_A.weight`,
     `base_model.model.${q}.base_layer.base_layer.weight`,
     "base_model.model.classifier.modules_to_save.weight",
     "base_model.model.classifier.original_module.bias",

@@ -50,6 +50,12 @@ const frozenCopy = ".base_layer.weight";
 const reserved =
   /(^|\.)(base_layer|original_module|modules_to_save|token_adapter|lora_(A|B|E|embedding_A|embedding_B|magnitude_vector))(\.|$)/;
 
+// A module that PEFT has wrapped more than once, of which one wrapper's factors are meant.
+const wrapped = /(\.base_layer)+$/;
+
+const isReserved = (module: string, ours: string): boolean =>
+  module === "" || reserved.test(/^\.lora_[AB]$/.test(ours) ? module.replace(wrapped, "") : module);
+
 /** A tensor's name on the other side, in files or here. */
 export interface PeftPlace {
   readonly name: string;
@@ -64,8 +70,8 @@ export const ourName = (key: string): PeftPlace | null | undefined => {
   const file = path.endsWith(frozenCopy) ? frozenCopy : endings.find((ending) => path.endsWith(ending.file))?.file;
   if (file === undefined) return undefined;
   const module = path.slice(0, -file.length);
-  if (module === "" || reserved.test(module)) return undefined;
   const ending = endings.find((one) => one.file === file);
+  if (isReserved(module, ending?.ours ?? file)) return undefined;
   return ending === undefined ? null : { name: `${module}${ending.ours}`, turned: ending.turned };
 };
 
@@ -76,7 +82,7 @@ export const peftName = (name: string, adapted: ReadonlySet<string> = new Set())
   );
   if (ending === undefined) return undefined;
   const module = name.slice(0, -ending.ours.length);
-  return module === "" || reserved.test(module) ? undefined : { name: `${prefix}${module}${ending.file}`, turned: ending.turned };
+  return isReserved(module, ending.ours) ? undefined : { name: `${prefix}${module}${ending.file}`, turned: ending.turned };
 };
 
 /** The modules of our names that hold low-rank factors. */

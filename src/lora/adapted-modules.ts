@@ -6,7 +6,7 @@ import { f32, type HostTensor } from "../util/index.ts";
 import type { Adapter, StoredAdapter } from "./adapter.ts";
 import type { Dropout } from "./dropout.ts";
 import type { AdapterTarget } from "./targets.ts";
-import type { FrozenLayer } from "./variants/variant.ts";
+import type { AdaptedLayer } from "./variants/variant.ts";
 import { isWhole } from "./whole.ts";
 
 /** Graph tensors for the slots of a flat vector. */
@@ -63,8 +63,8 @@ export const adaptedModules = ({ model, find, active, trainable = [], dropout }:
   const reducedTogether = (names: readonly string[], x: Tensor): ReadonlyMap<Tensor, Tensor> => {
     const factors = names.flatMap((module) =>
       active.flatMap(({ adapter, tensors }) => {
-        const target = adapter.targets.get(module);
-        const A = target && tensors.get(`${module}.${target.kind.A.name}`);
+        const target = adapter.shares.get(module)?.target;
+        const A = target && tensors.get(`${target.module}.${target.kind.A.name}`);
         return A === undefined ? [] : [A];
       }),
     );
@@ -80,40 +80,55 @@ export const adaptedModules = ({ model, find, active, trainable = [], dropout }:
       }),
     );
   };
+  const layerOf = ({ adapter, tensors, weight }: ActiveAdapter, module: string): AdaptedLayer | undefined => {
+    const share = adapter.shares.get(module);
+    if (share === undefined) return undefined;
+    const { target, own } = share;
+    return {
+      target,
+      config: adapter.config,
+      tensors: (name) => own(name, tensors.get(`${target.module}.${name}`)!),
+      weight,
+      base: { weight: () => oriented(target, base.tensor(`${module}.weight`)), kept: (_, make) => make() },
+    };
+  };
   const adapted = (module: string, read: Tensor, plain: Tensor, reduced: ReadonlyMap<Tensor, Tensor> = new Map()): Tensor => {
     let output = plain;
-    for (const { adapter, tensors, weight } of active) {
-      const target = adapter.targets.get(module);
-      if (target === undefined) continue;
-      const frozen: FrozenLayer = { weight: () => oriented(target, base.tensor(`${module}.weight`)), kept: (_, make) => make() };
+    for (const one of active) {
+      const layer = layerOf(one, module);
+      if (layer === undefined) continue;
+      const { target } = layer;
       const seen = dropout === undefined || !target.kind.dropout ? read : dropout(module, read);
       const product = (): Tensor => {
         if (seen !== read) return matmul(seen, base.tensor(`${module}.weight`), { transposeB: !target.turned });
         return base.has(`${module}.bias`) ? subtract(plain, base.tensor(`${module}.bias`)) : plain;
       };
-      const layer = {
-        target,
-        config: adapter.config,
-        tensors: (name: string) => tensors.get(`${module}.${name}`)!,
-        weight,
-        base: frozen,
-      };
       const reduce = (A: Tensor, s: number): Tensor => {
         const found = reduced.get(A);
         return found === undefined ? target.kind.reduce(seen, A, s) : scale(found, s);
       };
-      output = adapter.variant.forward(layer, { input: read, seen, output, product, reduce });
+      output = one.adapter.variant.forward(layer, { input: read, seen, output, product, reduce });
     }
     return output;
   };
+  // An adapter has a parameter's experts all or none.
+  const adaptedGroup = (group: readonly string[], read: Tensor, bounds: Tensor): Tensor =>
+    active.reduce(
+      (output, one) => {
+        const layers = group.map((module) => layerOf(one, module)).filter((layer) => layer !== undefined);
+        return layers.length === 0 ? output : one.adapter.variant.grouped!(layers, { input: read, bounds, output });
+      },
+      base.grouped(group, read, bounds),
+    );
   return {
     ...base,
+    grouped: adaptedGroup,
     linear: (module, x) => adapted(module, x, base.linear(module, x)),
     linears: (names, x) => {
       const reduced = reducedTogether(names, x);
       return base.linears(names, x).map((plain, index) => adapted(names[index], x, plain, reduced));
     },
     embedding: (module, ids) => adapted(module, ids, base.embedding(module, ids)),
-    plainWeight: (module) => (active.some(({ adapter }) => adapter.targets.has(module)) ? undefined : base.plainWeight(module)),
+    plainWeight: (module) => (active.some(({ adapter }) => adapter.shares.has(module)) ? undefined : base.plainWeight(module)),
   };
 };

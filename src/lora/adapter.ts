@@ -3,7 +3,9 @@ import type { Model } from "../models/index.ts";
 import { layoutOf, viewOf, type ParameterLayout, type ParameterSlot } from "../nn/index.ts";
 import { f32, LowrankError, type HostTensor } from "../util/index.ts";
 import type { LoraConfig } from "./config.ts";
+import { withExpertParameters } from "./expert-targets.ts";
 import { candidatesOf } from "./kinds/index.ts";
+import { sharesOf, type Share } from "./shares.ts";
 import { isShifted } from "./shift.ts";
 import { selectTargets, type AdapterTarget } from "./targets.ts";
 import { variantOf } from "./variants/index.ts";
@@ -14,6 +16,8 @@ export interface Adapter {
   readonly config: LoraConfig;
   readonly variant: Variant;
   readonly targets: ReadonlyMap<string, AdapterTarget>;
+  /** What acts on each of the model's modules. */
+  readonly shares: ReadonlyMap<string, Share>;
   /** What is trained: `<module>.lora_A`, `<module>.lora_B` …, and by the checkpoint's name where a tensor is trained whole. */
   readonly layout: ParameterLayout;
   /** What the adapter needs beside that and never trains, in a flat vector of its own; empty for most. */
@@ -32,13 +36,19 @@ export interface StoredAdapter {
  * Plans an adapter for a model.
  * @example const adapter = planAdapter(base.model, loraConfig({ r: 8 }));
  */
-export const planAdapter = (model: Model, config: LoraConfig): Adapter => {
+export const planAdapter = (model: Model, given: LoraConfig): Adapter => {
+  const config = withExpertParameters(model, given);
   const targets = new Map(selectTargets(candidatesOf(model), config).map((target) => [target.module, target]));
   const variant = variantOf(config);
   const foreign = [...targets.values()].find(({ kind }) => !variant.kinds.includes(kind));
   if (foreign !== undefined)
     throw new LowrankError("unsupported", `${variant.name} does not adapt the ${foreign.kind.name} ${foreign.module}.`, {
       fix: 'Leave it out of "target_modules", or choose plain LoRA.',
+    });
+  const expert = [...targets.values()].find(({ parameter }) => parameter !== undefined);
+  if (expert !== undefined && config.lora_dropout > 0)
+    throw new LowrankError("invalid-config", `"lora_dropout" is ${config.lora_dropout} where experts are adapted: ${expert.parameter}.`, {
+      fix: "Set it to 0, or leave the experts out.",
     });
   const shifted = [...targets.values()].find((target) => isShifted(target, config));
   if (shifted !== undefined && variant.shifts !== true)
@@ -53,6 +63,7 @@ export const planAdapter = (model: Model, config: LoraConfig): Adapter => {
     config,
     variant,
     targets,
+    shares: sharesOf(targets.values()),
     layout: layoutOf([...trained, ...wholeParameters(model, config, targets)]),
     frozen: layoutOf(own.filter(({ frozen }) => frozen)),
   };

@@ -28,6 +28,8 @@ export interface LoraConfig {
   readonly lora_dropout: number;
   /** Names or name endings, a regular expression over whole names, or "all-linear". */
   readonly target_modules: readonly string[] | string;
+  /** Parameters of experts and routers that get an update for each expert, by name endings: `mlp.experts.down_proj`. Default none. */
+  readonly target_parameters: readonly string[] | null;
   /** What is left out of the targets; names or name endings, or a regular expression. */
   readonly exclude_modules: readonly string[] | string | null;
   /** Indices of the layers that are adapted; all where null. */
@@ -67,6 +69,7 @@ const defaults: LoraConfig = {
   lora_alpha: 8,
   lora_dropout: 0,
   target_modules: "all-linear",
+  target_parameters: null,
   exclude_modules: null,
   layers_to_transform: null,
   layers_pattern: null,
@@ -118,10 +121,8 @@ const checks: Readonly<Record<keyof LoraConfig, Check>> = {
   r: [isRank, "a positive integer"],
   lora_alpha: [isPositive, "a positive number"],
   lora_dropout: [(value) => typeof value === "number" && value >= 0 && value < 1, "a number from 0 to below 1"],
-  target_modules: [
-    (value) => isText(value) || (isTexts(value) && (value as string[]).length > 0),
-    'names, a regular expression or "all-linear"',
-  ],
+  target_modules: [(value) => isText(value) || isTexts(value), 'names, a regular expression or "all-linear"'],
+  target_parameters: [orNull(isTexts), "parameter names or null"],
   exclude_modules: [orNull((value) => isText(value) || isTexts(value)), "names, a regular expression or null"],
   layers_to_transform: [orNull((value) => Array.isArray(value) && value.every(Number.isSafeInteger)), "layer indices or null"],
   layers_pattern: [orNull((value) => isText(value) || isTexts(value)), "a name, names or null"],
@@ -178,7 +179,6 @@ export const taskModules: Readonly<Record<string, readonly string[]>> = {
 // What PEFT writes for options that are not used; any other value changes the layer's mathematics.
 const neutral: Readonly<Record<string, readonly unknown[]>> = {
   trainable_token_indices: [null, undefined],
-  target_parameters: [null, undefined],
   layer_replication: [null, undefined],
   alora_invocation_tokens: [null, undefined],
   use_qalora: [false, undefined],

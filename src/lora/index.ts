@@ -4,6 +4,7 @@ export { adapterLabels, type Labels } from "./adapter-labels.ts";
 export { planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapter.ts";
 export { loraConfig, readLoraConfig, writeLoraConfig, type InitName, type LoraConfig } from "./config.ts";
 export { dropoutInput, dropoutPool, poolSize, pooledDropout, type Dropout } from "./dropout.ts";
+export { stackExperts } from "./expert-files.ts";
 export { configForHead } from "./head.ts";
 export { candidatesOf } from "./kinds/index.ts";
 export type { Candidate, TargetKind } from "./kinds/kind.ts";

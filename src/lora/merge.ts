@@ -46,7 +46,7 @@ const sumOf = (terms: readonly (Tensor | undefined)[]): Tensor | undefined =>
  * Undefined where no adapter targets the module.
  */
 const fold = (module: string, own: ModuleTensors<Tensor>, { adapters, kept }: Folding): Folded | undefined => {
-  const numbered = [...adapters.entries()].filter(([, { adapter }]) => adapter.targets.has(module));
+  const numbered = [...adapters.entries()].filter(([, { adapter }]) => adapter.shares.has(module));
   if (numbered.length === 0) return undefined;
   const feeds: Record<string, Feed> = {};
   const keeping: Record<string, Tensor> = {};
@@ -55,8 +55,8 @@ const fold = (module: string, own: ModuleTensors<Tensor>, { adapters, kept }: Fo
     return input(key, value.shape);
   };
   const changes = numbered.map(([index, stored]): LayerChange => {
-    const { config, targets, variant } = stored.adapter;
-    const target = targets.get(module)!;
+    const { config, shares, variant } = stored.adapter;
+    const { target, own: share } = shares.get(module)!;
     const values = valuesOf(stored);
     const made = new Map<string, Tensor>();
     const once = (name: string, make: () => Tensor): Tensor => {
@@ -67,7 +67,7 @@ const fold = (module: string, own: ModuleTensors<Tensor>, { adapters, kept }: Fo
     return variant.change({
       target,
       config,
-      tensors: (name) => once(name, () => fed(`${index}.${name}`, values.get(`${module}.${name}`)!)),
+      tensors: (name) => once(name, () => share(name, fed(`${index}.${name}`, values.get(`${target.module}.${name}`)!))),
       weight: stored.weight,
       base: {
         weight: () => oriented(target, own.weight),
@@ -78,7 +78,7 @@ const fold = (module: string, own: ModuleTensors<Tensor>, { adapters, kept }: Fo
       },
     });
   });
-  const [{ target }] = numbered.map(([, { adapter }]) => ({ target: adapter.targets.get(module)! }));
+  const [{ target }] = numbered.map(([, { adapter }]) => adapter.shares.get(module)!);
   const gain = sumOf(changes.map((change) => change.gain)); // (out, 1)
   const update = sumOf(changes.map((change) => change.update))!; // (out, in)
   const bias = sumOf(changes.map((change) => change.bias)); // (out)
@@ -162,7 +162,7 @@ export const mergedTensors = (
   const find = storedTensors(base);
   const mixed = mixedTensors(base, adapters);
   const changed = new Map(mixed);
-  for (const module of new Set(adapters.flatMap(({ adapter }) => [...adapter.targets.keys()]))) {
+  for (const module of new Set(adapters.flatMap(({ adapter }) => [...adapter.shares.keys()]))) {
     const names = { weight: `${module}.weight`, bias: `${module}.bias` };
     // One adapter may train whole what another one updates.
     const own = (part: "weight" | "bias"): Tensor | undefined => {

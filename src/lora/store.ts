@@ -5,6 +5,7 @@ import { LowrankError, type HostTensor } from "../util/index.ts";
 import { labelsMetadata } from "./adapter-labels.ts";
 import { planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapter.ts";
 import { readLoraConfig, writeLoraConfig, type LoraConfig } from "./config.ts";
+import { stackExperts, unstackExperts } from "./expert-files.ts";
 import { candidatesOf } from "./kinds/index.ts";
 import { isShifted, shiftNames } from "./shift.ts";
 import { targetNames } from "./targets.ts";
@@ -66,7 +67,7 @@ export const saveAdapter = async (directory: string, model: Model, stored: Store
       ...taskOf(config, model),
       fan_in_fan_out: model.linears.some(({ module, turned }) => turned && targets.has(module)),
     },
-    tensors,
+    tensors: stackExperts(targets.values(), tensors),
     metadata: { ...metadata, ...labelsMetadata(model.head), [digestKey]: baseDigest },
   });
 };
@@ -155,7 +156,7 @@ export const loadAdapter = async (
   model: Model,
   { baseDigest, allowOtherBase = false, start }: LoadAdapterOptions,
 ): Promise<StoredAdapter> => {
-  const { config, tensors, metadata } = await readPeftAdapter(directory);
+  const { config, metadata, ...content } = await readPeftAdapter(directory);
   const recorded = metadata[digestKey];
   if (recorded !== undefined && recorded !== baseDigest && !allowOtherBase)
     throw new LowrankError(
@@ -167,9 +168,10 @@ export const loadAdapter = async (
       },
     );
   const adapter = planAdapter(model, readLoraConfig(config, `${directory}/adapter_config.json`));
-  checkRounding(adapter, directory);
-  checkTensors(adapter, tensors, directory);
   const { layout, frozen, variant, targets } = adapter;
+  checkRounding(adapter, directory);
+  const tensors = unstackExperts([...targets.values()], content.tensors);
+  checkTensors(adapter, tensors, directory);
   const stored: StoredAdapter =
     shiftNames(adapter).length > 0
       ? await startAgain(adapter, start, directory)

@@ -15,7 +15,7 @@ export interface Strength {
 export type AdapterTarget = Candidate & Strength;
 
 /** What selection asks of a module. */
-type Selectable = Pick<Candidate, "module" | "isOrdinary">;
+type Selectable = Pick<Candidate, "module" | "isOrdinary" | "parameter">;
 
 const compile = (pattern: string, key: string): RegExp => {
   try {
@@ -41,7 +41,9 @@ const layerIndex = (module: string, pattern: LoraConfig["layers_pattern"]): numb
   return found === undefined ? undefined : Number(found);
 };
 
-const isTarget = ({ module, isOrdinary }: Selectable, config: LoraConfig): boolean => {
+const isTarget = ({ module, isOrdinary, parameter }: Selectable, config: LoraConfig): boolean => {
+  // PEFT leaves neither layers nor modules out here.
+  if (parameter !== undefined) return matches(parameter, config.target_parameters ?? [], "target_parameters");
   const { target_modules: targets, exclude_modules: excluded, layers_to_transform: layers } = config;
   if (isSaved(module, config.modules_to_save)) return false;
   if (excluded !== null && matches(module, excluded, "exclude_modules")) return false;
@@ -62,12 +64,15 @@ export const selectTargets = <Module extends Selectable>(candidates: readonly Mo
   const targets = candidates
     .filter((candidate) => isTarget(candidate, config))
     .map((candidate) => {
-      const rank = fromPattern(candidate.module, config.rank_pattern, "rank_pattern") ?? config.r;
-      const alpha = fromPattern(candidate.module, config.alpha_pattern, "alpha_pattern") ?? config.lora_alpha;
+      const name = candidate.parameter ?? candidate.module;
+      const rank = fromPattern(name, config.rank_pattern, "rank_pattern") ?? config.r;
+      const alpha = fromPattern(name, config.alpha_pattern, "alpha_pattern") ?? config.lora_alpha;
       return { ...candidate, rank, scaling: scalingOf(alpha, rank, config.use_rslora) };
     });
   if (targets.length === 0) {
-    const names = [...new Set(candidates.map(({ module }) => module.split(".").at(-1)!))];
+    const names = [
+      ...new Set(candidates.filter(({ parameter }) => parameter === undefined).map(({ module }) => module.split(".").at(-1)!)),
+    ];
     throw new LowrankError("invalid-config", `"target_modules": ${JSON.stringify(config.target_modules)} matches no module.`, {
       fix: `Choose among ${names.join(", ")}, or "all-linear".`,
     });
@@ -77,7 +82,10 @@ export const selectTargets = <Module extends Selectable>(candidates: readonly Mo
 
 /** `target_modules` as a list that selects exactly these targets: name endings where they suffice, whole names otherwise. */
 export const targetNames = (candidates: readonly Selectable[], targets: readonly Selectable[], config: LoraConfig): string[] => {
-  const endings = [...new Set(targets.map(({ module }) => module.split(".").at(-1)!))];
-  const selected = candidates.filter((candidate) => isTarget(candidate, { ...config, target_modules: endings }));
-  return selected.length === targets.length ? endings : targets.map(({ module }) => module);
+  const modules = targets.filter(({ parameter }) => parameter === undefined).map(({ module }) => module);
+  const endings = [...new Set(modules.map((module) => module.split(".").at(-1)!))];
+  const selected = candidates.filter(
+    (candidate) => candidate.parameter === undefined && isTarget(candidate, { ...config, target_modules: endings }),
+  );
+  return selected.length === modules.length ? endings : modules;
 };

@@ -15,6 +15,10 @@ export interface Candidate {
   readonly turned?: boolean;
   /** Whether "all-linear" means it. */
   readonly isOrdinary: boolean;
+  /** The parameter by which `target_parameters` chooses it; without one, `target_modules` chooses the module. */
+  readonly parameter?: string;
+  /** The linear modules whose weights lie one above the other in W; default the module itself. */
+  readonly parts?: readonly string[];
 }
 
 /** The short name and the role of a factor. */
@@ -29,7 +33,7 @@ export interface TargetKind {
   /** Whether dropout acts on what such a module reads. */
   readonly dropout: boolean;
   /** All modules of this kind that a model has. */
-  candidates(model: Pick<Model, "linears" | "embeddings">): readonly Candidate[];
+  candidates(model: Pick<Model, "linears" | "embeddings" | "stacks">): readonly Candidate[];
   /** How A and B start, by the configuration's `init_lora_weights`. */
   initialisation(config: LoraConfig): Initialisation;
   /** s·x·A of what the module reads: (N, r). */

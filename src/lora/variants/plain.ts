@@ -1,6 +1,7 @@
 /** @file Plain LoRA (and rsLoRA, which differs in the scaling alone) as an adapter kind. */
-import { add } from "../../graph/index.ts";
+import { add, groupedMatmul } from "../../graph/index.ts";
 import { embedding } from "../kinds/embedding.ts";
+import { expert } from "../kinds/expert.ts";
 import { linear } from "../kinds/linear.ts";
 import { LoRALayer } from "../lora.ts";
 import { isShifted, shift, withoutShift, withShift } from "../shift.ts";
@@ -33,7 +34,7 @@ export const isFilled = (values: Float32Array): boolean => values.some((value) =
 
 export const plain: Variant = {
   name: "LoRA",
-  kinds: [linear, embedding],
+  kinds: [linear, embedding, expert],
   shifts: true,
   isProduct: true,
   isMeant: () => true,
@@ -51,6 +52,12 @@ export const plain: Variant = {
     const adapted = update.expand(reduce(update.A, update.scaling), output); // (N, out)
     // The shift is part of the base, which dropout does not touch.
     return shiftsOf(layer).reduce((y, shifted) => shifted.expand(layer.target.kind.reduce(input, shifted.A, shifted.scaling), y), adapted);
+  },
+  grouped: (layers, { input, bounds, output }) => {
+    const updates = layers.map(layerOf);
+    const [As, Bs] = [updates.map(({ A }) => A), updates.map(({ B }) => B)];
+    const [{ scaling: alpha }] = updates; // the experts of one parameter share it
+    return add(output, groupedMatmul(groupedMatmul(input, bounds, As, { alpha }), bounds, Bs)); // (M, out)
   },
   change: (layer) => ({ update: shiftsOf(layer).reduce((sum, update) => add(sum, update.delta()), layerOf(layer).delta()) }),
   saved: withoutShift,

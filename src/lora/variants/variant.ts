@@ -54,6 +54,16 @@ export interface LayerPass {
   product(): Tensor;
 }
 
+/** Rows that go through several layers, each through its own. */
+export interface GroupedPass {
+  /** (M, in), which lie layer by layer. */
+  readonly input: Tensor;
+  /** Where each layer's rows begin and, last, where all end: (layers + 1) int64. */
+  readonly bounds: Tensor;
+  /** What the layers give so far: (M, out). */
+  readonly output: Tensor;
+}
+
 /** What an adapter does to a layer's own tensors: W′ = W + gain∘W + update, b′ = b + bias. */
 export interface LayerChange {
   /** (out, in). */
@@ -91,6 +101,8 @@ export interface Variant {
   acts(target: AdapterTarget, values: (name: string) => Float32Array): boolean;
   /** The layer's output with what the adapter adds to that of the frozen layer: (N, out). */
   forward(layer: AdaptedLayer, pass: LayerPass): Tensor;
+  /** The same for the experts of one parameter; only for kinds that adapt experts. */
+  grouped?(layers: readonly AdaptedLayer[], pass: GroupedPass): Tensor;
   /** The same as a change of the layer's tensors, which merging makes and unmerging takes back. */
   change(layer: AdaptedLayer): LayerChange;
   /** Whether what files hold is all of its change, as s·A·B; default no. */
