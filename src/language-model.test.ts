@@ -7,7 +7,7 @@ import { tinyModel } from "../test/tiny-model.ts";
 import { readJsonObject } from "./formats/index.ts";
 import { loadModel, type LanguageModel, type TextOptions } from "./language-model.ts";
 import type { StoredAdapter } from "./lora/index.ts";
-import { lossNamed, type TrainEvent } from "./train/index.ts";
+import { dpo, lossNamed, type TrainEvent } from "./train/index.ts";
 
 let folder: string;
 let place: string;
@@ -131,6 +131,24 @@ describe("training", () => {
     expect(trained.base.digest).not.toBe(model.base.digest);
     expect(await write(trained)).not.toBe(await write(model));
     await trained.close();
+  });
+
+  it.each(["an adapter", "a whole model"])("on pairs raises the chosen answers of %s over its stored base's", async (what) => {
+    const pairs = join(place, "pairs.jsonl");
+    const rows = ["cat", "dog", "boat", "tree"].map((thing) => ({
+      prompt: `Tom saw a ${thing}.`,
+      chosen: ` He took the ${thing} home.`,
+      rejected: ` The ${thing} was bad.`,
+    }));
+    await writeFile(pairs, rows.map((row) => JSON.stringify(row)).join("\n"));
+    const adapter = what === "an adapter" ? { adapter: await model.attach() } : {};
+    const options = { ...recipe, ...adapter, data: pairs, evalData: pairs, loss: dpo({ beta: 0.5 }), learningRate: 5e-3 };
+    const metrics: Readonly<Record<string, number>>[] = [];
+    for await (const event of model.train({ ...options, output: join(place, `preferred ${what}`) }))
+      if (event.type === "eval-end") metrics.push(event.metrics);
+    expect(metrics[0]).toMatchObject({ margin: 0, accuracy: 0, chosenReward: 0, rejectedReward: 0 });
+    expect(metrics[1]["margin"]).toBeGreaterThan(1);
+    expect(metrics[1]["accuracy"]).toBe(1);
   });
 
   it("measures held-out data before and after", async () => {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { random } from "../../src/util/index.ts";
-import { workshop } from "./material.ts";
+import { rows, workshop, writeRows } from "./material.ts";
 import { interrupted, lowrank, refused, succeed, type Flags, type Interruption } from "./program.ts";
 import { adapter, prepare, steps } from "./recipe.ts";
 import { result, snapshot } from "./snapshot.ts";
@@ -85,17 +85,30 @@ describe("a LoRA run", () => {
   });
 });
 
-describe.each<[string, string, Flags]>([
-  ["full fine-tuning", "train", { ...recipe, method: "full" }],
-  ["training from scratch", "pretrain", recipe],
-])("%s", (name, command, flags) => {
+/** The same rows as pairs: each answer before that of the next row. */
+const pairs = rows(31).map((row, index, all) => {
+  const [{ prompt, completion: chosen }, { completion: rejected }] = [row, all[(index + 1) % all.length]];
+  return { prompt, chosen, rejected };
+});
+const preferences = {
+  ...recipe,
+  ...adapter,
+  data: writeRows(join(folder, "pairs.jsonl"), pairs.slice(0, 27)),
+  evalData: writeRows(join(folder, "held-out-pairs.jsonl"), pairs.slice(27)),
+};
+
+describe.each<[string, string, Flags, string]>([
+  ["full fine-tuning", "train", { ...recipe, method: "full" }, "model.safetensors"],
+  ["training from scratch", "pretrain", recipe, "model.safetensors"],
+  ["DPO", "train", { ...preferences, loss: "dpo" }, "adapter_model.safetensors"],
+])("%s", (name, command, flags, file) => {
   it("killed ends in the bytes of an unbroken run", { timeout: 120_000 }, async () => {
     const [unbroken, output] = [join(folder, `${name}, unbroken`), join(folder, `${name}, killed`)];
     await succeed(command, { ...flags, output: unbroken });
     await interrupted(command, { ...flags, output }, { signal: "SIGKILL", step: 5, delay: 10 });
     await finish(command, { ...flags, output });
     expect(remains(output)).toEqual(remains(unbroken));
-    expect(Object.keys(result(output))).toContain("model.safetensors");
+    expect(Object.keys(result(output))).toContain(file);
     expect(logged(output)["step-end"]).toEqual(numbers(1, steps));
   });
 });

@@ -52,7 +52,7 @@ const names = ["Mia", "Leo", "Anna", "Tom", "Clara"];
 const things = ["apple", "bun", "cup of tea", "red onion", "bowl of soup", "peach", "egg"];
 
 /** Rows that are all different and of several lengths. */
-export const rows = (count: number): object[] =>
+export const rows = (count: number): { prompt: string; completion: string }[] =>
   Array.from({ length: count }, (_, index) => {
     const [name, thing] = [names[index % names.length], things[index % things.length]];
     const more = index % 3 === 0 ? ` and two ${things[(index + 2) % things.length]}s` : "";

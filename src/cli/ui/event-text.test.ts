@@ -1,8 +1,8 @@
 import pc from "picocolors";
 import { describe, expect, it } from "vitest";
 import type { TrainEvent } from "../../train/events.ts";
-import { dataReady, evalEnd, runEnd, runStart } from "./events.fixture.ts";
-import { eventLines } from "./event-text.ts";
+import { dataReady, evalEnd, runEnd, runStart, stepEnd } from "./events.fixture.ts";
+import { eventLines, stepTexts } from "./event-text.ts";
 
 const report = (dataReady as Extract<TrainEvent, { type: "data-ready" }>).report;
 
@@ -27,6 +27,11 @@ describe("eventLines", () => {
       ],
     ],
     ["an evaluation", evalEnd(1200, 2.25, false), ["step 1,200  held-out loss 2.250  perplexity 9.488"]],
+    [
+      "an evaluation of preferences",
+      { ...evalEnd(5, 0.5, false), metrics: { margin: 0.25, chosenLogProb: -90 } },
+      ["step 5  held-out loss 0.5000  margin 0.2500  chosen log prob -90.00"],
+    ],
     ["a checkpoint", { type: "checkpoint-saved", step: 5, path: "runs/a", kind: "last" }, ["step 5  saved runs/a"]],
     [
       "an interruption",
@@ -41,6 +46,11 @@ describe("eventLines", () => {
     ["a compiled program", { type: "compile-end", shape: [4, 256], seconds: 1 }, []],
   ])("of %s", (_, event, lines) => {
     expect(eventLines(event, pc.createColors(false))).toEqual(lines);
+  });
+
+  it("show the first two metrics of an update", () => {
+    const metrics = { margin: 0.25, accuracy: 0.75, chosenReward: 0.5 };
+    expect(stepTexts({ ...stepEnd(1), metrics }).metrics).toEqual(["margin 0.2500", "accuracy 0.7500"]);
   });
 
   it("warns in yellow and praises in green", () => {
