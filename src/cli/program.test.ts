@@ -15,6 +15,7 @@ const commands = [
   "hub-compose",
   "resize",
   "extract",
+  "route",
   "export",
   "import",
   "library",

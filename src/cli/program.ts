@@ -30,6 +30,7 @@ import { merge } from "./commands/merge.ts";
 import { pretrain } from "./commands/pretrain.ts";
 import { quickstart } from "./commands/quickstart.ts";
 import { resize } from "./commands/resize.ts";
+import { route } from "./commands/route.ts";
 import { train } from "./commands/train.ts";
 import { verify } from "./commands/verify.ts";
 import { ownSurroundings, type Surroundings } from "./context.ts";
@@ -83,6 +84,7 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
     entry(hubComposeCommand),
     entry(resize),
     entry(extract),
+    entry(route),
     entry(exportCommand),
     entry(importCommand),
     family("library", "keep, find and share adapters", [

@@ -8,3 +8,5 @@ export { f1, macroF1, type ClassScores } from "./metrics/f1.ts";
 export { verifyGolden, type Verification } from "./verify.ts";
 export { chooseWeights, hubCompose, openHub, type HubOptions } from "./lora-hub/lora-hub.ts";
 export { strategies, type Chosen, type StrategyName } from "./lora-hub/strategies.ts";
+export { embeddingScores, meanEmbedding } from "./route/embedding.ts";
+export { routeAdapters, type RouteOptions, type Suitability } from "./route/route.ts";

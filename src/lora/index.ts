@@ -20,7 +20,7 @@ export { loadAdapter, saveAdapter, savedContent, type LoadAdapterOptions } from 
 export { isWhole, mixedTensors, wholeRole } from "./whole.ts";
 export { composeAdapters, type ComposeOptions, type Composition, type ModuleReport } from "./compose/compose.ts";
 export { methods as compositionMethods } from "./compose/method.ts";
-export { moduleTerms, type ModuleTerms } from "./compose/term.ts";
+export { leadingDirection, moduleTerms, type ModuleTerms } from "./compose/term.ts";
 export { cmaEs } from "./compose/search/cma-es.ts";
 export type { Search, SearchResult } from "./compose/search/minimiser.ts";
 export { nelderMead } from "./compose/search/nelder-mead.ts";

@@ -3,3 +3,4 @@ export type { Backend, Executable, Feed, Resident, RunOptions, Store } from "./b
 export { ortBackend, type OrtOptions } from "./ort-node.ts";
 export type { Device } from "./ort-session.ts";
 export { referenceBackend } from "./reference.ts";
+export { runOnce } from "./run-once.ts";

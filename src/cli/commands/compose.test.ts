@@ -88,3 +88,22 @@ describe("lowrank hub-compose", () => {
     expect(composed).toBeLessThan(base);
   });
 });
+
+describe("lowrank route", () => {
+  it("puts the adapter first that the text suits", async () => {
+    const words = ["route", "--adapter", pirate, "--adapter", weather];
+    const text = "Arr, the captain sailed the ship over the sea, me hearties.";
+    const { stdout, code } = await lowrank([...words, text]);
+    expect(code).toBe(0);
+    const [title, , first] = stdout.split("\n");
+    expect(title).toMatch(/^adapter +loss +below the base +reacts \(Arrow\) +like its data$/);
+    expect(first).toContain("pirate");
+    const report = await lowrankJson([...words, text, "--by", "arrow"]);
+    expect(report).toMatchObject({ by: "arrow", adapters: [{ arrow: expect.any(Number) }, { arrow: expect.any(Number) }] });
+  });
+
+  it("wants one input", async () => {
+    const { stderr } = await lowrank(["route", "--adapter", pirate]);
+    expect(oneLine(stderr)).toContain("The input is a text, or examples with --data.");
+  });
+});

@@ -1,7 +1,7 @@
 /** @file What adapters do to one module as low-rank products, whatever their kind. It knows no method of composition. */
 import { uploadedOperator } from "../algebra/operator.ts";
 import { leadingSvd } from "../algebra/leading-svd.ts";
-import { balancedFactors } from "../algebra/svd.ts";
+import { balancedFactors, productSvd } from "../algebra/svd.ts";
 import { columnsOf, rowsOf, scaled, type Vectors } from "../algebra/vectors.ts";
 import { turnFactor } from "../../formats/index.ts";
 import { storedTensors, storedValues, type Base } from "../../models/index.ts";
@@ -25,6 +25,9 @@ export interface Term extends Product {
   /** ‖ΔW − scaling·A·B‖ of a kind whose change has no rank of its own; 0 for products. */
   readonly residual: number;
 }
+
+/** The direction (in) of a layer's input that ΔW stretches most, a unit vector up to its sign; zeros where ΔW is zero. */
+export const leadingDirection = ({ a, b }: Product): Float64Array => productSvd(a, b).U[0];
 
 /** What each of several adapters does to one module. */
 export interface ModuleTerms {
