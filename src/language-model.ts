@@ -21,7 +21,7 @@ import {
   startAdapter,
   writeMergedCheckpoint,
   type Calibration,
-  type LoraConfig,
+  type LoraOptions,
   type MergedCheckpointOptions,
   type StoredAdapter,
   type WeightedAdapter,
@@ -103,7 +103,7 @@ export interface LanguageModel {
   readonly tokenizer: Tokenizer;
   readonly backend: Backend;
   /** A new adapter for this model; `seed` decides its starting values, and for some starts data do. */
-  attach(config?: Partial<LoraConfig>, seed?: number, from?: StartData): Promise<StoredAdapter>;
+  attach(config?: LoraOptions, seed?: number, from?: StartData): Promise<StoredAdapter>;
   /** An adapter from a folder in PEFT's form, checked against this model. */
   loadAdapter(directory: string, options?: { readonly allowOtherBase?: boolean }): Promise<StoredAdapter>;
   /** Writes an adapter as PEFT reads it. */

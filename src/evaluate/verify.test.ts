@@ -41,8 +41,12 @@ const holds = async (directory: string, gradients: number): Promise<void> => {
   expect(backend.held()).toEqual({ residents: 0, programs: 0 });
 };
 
+// Gradients: those of each target's tensors, and the whole tensors.
 it.each([
   ["llama.all-linear", 28],
+  ["gpt2.lora-bias", 12],
+  ["llama.vera", 16],
+  ["llama.adalora", 18],
   ["distilbert-cls.all-linear", 16],
   // An encoder of one layer that reads padding on the left, a decoder of two, and their biases by distance trained whole.
   ["t5.all-linear", 54],
@@ -50,7 +54,6 @@ it.each([
   holds(join(goldens, name), gradients),
 );
 
-// Gradients: an A and a B for each target, and the whole tensors.
 describe.skipIf(!hasShared)("PEFT's logits, gradients and AdamW steps are ours", () => {
   it.each([
     ["llama.all-linear", 28],

@@ -9,6 +9,7 @@ import {
   frozenTensors,
   loadAdapter,
   loadedOn,
+  peftTypeOf,
   slotTensors,
   stackExperts,
   type StoredAdapter,
@@ -169,7 +170,7 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
   const gradients: Record<string, number> = {};
   for (const name of recorded.tensors.keys()) {
     if (!name.startsWith(gradientPrefix)) continue;
-    const place = ourName(fileKey(name.slice(gradientPrefix.length)));
+    const place = ourName(fileKey(name.slice(gradientPrefix.length)), peftTypeOf(stored.adapter.config));
     const gradient = ours.get(place?.name ?? "");
     if (gradient === undefined)
       throw new LowrankError("adapter-mismatch", `The reference has a gradient "${name}" and the adapter no such parameter.`, {

@@ -33,6 +33,7 @@ export {
   turnFactor,
   writePeftAdapter,
   type PeftAdapter,
+  type PeftType,
   type PeftContent,
   type PeftPlace,
 } from "./peft.ts";

@@ -5,7 +5,7 @@ import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { hasShared, sharedPath } from "../../test/shared.ts";
 import { f32, i32, LowrankError, type HostTensor } from "../util/index.ts";
-import { ourName, peftName, readPeftAdapter, turnFactor, writePeftAdapter, type PeftContent } from "./peft.ts";
+import { ourName, peftName, readPeftAdapter, turnFactor, writePeftAdapter, type PeftContent, type PeftType } from "./peft.ts";
 import { tensorSources, writeSafetensors } from "./safetensors-write.ts";
 import { readSafetensorsHeader, readTensor } from "./safetensors.ts";
 
@@ -49,6 +49,7 @@ describe("names", () => {
     ["base_model.model.embed.lora_embedding_A", "embed.lora_embedding_A", true],
     ["base_model.model.embed.lora_embedding_B", "embed.lora_embedding_B", true],
     [`base_model.model.${q}.base_layer.bias`, `${q}.bias`, false],
+    ["base_model.model.embed.token_adapter.trainable_tokens_delta", "embed.token_rows", false],
     ["base_model.model.score.weight", "score.weight", false],
     ["base_model.model.score.bias", "score.bias", false],
     ["base_model.model.lora_tower.proj.lora_A.weight", "lora_tower.proj.lora_A", true],
@@ -58,6 +59,28 @@ describe("names", () => {
     expect(ourName(key)).toEqual({ name, turned });
     expect(peftName(name, new Set([q]))).toEqual({ name: key, turned });
   });
+
+  it.each<[type: PeftType, key: string, name: string, turned: boolean]>([
+    ["ADALORA", `base_model.model.${q}.lora_A`, `${q}.lora_A`, true],
+    ["ADALORA", `base_model.model.${q}.lora_B`, `${q}.lora_B`, true],
+    ["ADALORA", `base_model.model.${q}.lora_E`, `${q}.lora_E`, false],
+    ["ADALORA", "base_model.model.score.weight", "score.weight", false],
+    ["VERA", `base_model.model.${q}.vera_lambda_b`, `${q}.vera_lambda_b`, false],
+    ["VERA", `base_model.model.${q}.vera_lambda_d`, `${q}.vera_lambda_d`, false],
+    ["VERA", `base_model.model.${q}.base_layer.bias`, `${q}.bias`, false],
+    ["VERA", "base_model.vera_A", "vera_A", true],
+    ["VERA", "base_model.vera_B", "vera_B", true],
+  ])("%s: %s", (type, key, name, turned) => {
+    expect(ourName(key, type)).toEqual({ name, turned });
+    expect(peftName(name, new Set([q]), type)).toEqual({ name: key, turned });
+  });
+
+  it.each<[PeftType, string]>([
+    ["ADALORA", `base_model.model.${q}.lora_A.weight`],
+    ["ADALORA", "base_model.vera_A"],
+    ["VERA", `base_model.model.${q}.lora_A`],
+    ["VERA", `base_model.model.${q}.vera_A`],
+  ])("%s does not know %s", (type, key) => expect(ourName(key, type)).toBeUndefined());
 
   it("puts a bias beside its weight where nothing is adapted", () => {
     expect(peftName(`${q}.bias`)).toEqual({ name: `base_model.model.${q}.bias`, turned: false });
@@ -90,7 +113,7 @@ describe("names", () => {
     `base_model.model.${q}.base_layer.base_layer.weight`,
     "base_model.model.classifier.modules_to_save.weight",
     "base_model.model.classifier.original_module.bias",
-    "base_model.model.embed.token_adapter.trainable_tokens_delta",
+    `base_model.model.${q}.vera_lambda_b`,
     "base_model.model.embed.token_adapter.base_layer.weight",
     "base_model.model.norm.gamma",
     "base_model.vera_A",
@@ -105,7 +128,7 @@ describe("names", () => {
 
   it("are inverse to each other", () => {
     const module = fc.array(fc.stringMatching(/^[a-z0-9_]{1,6}$/), { minLength: 1, maxLength: 4 }).map((parts) => parts.join("."));
-    const ending = fc.constantFrom(...new Set(table.map(([, name]) => /\.(lora_.*|weight|bias)$/.exec(name)![0])));
+    const ending = fc.constantFrom(...new Set(table.map(([, name]) => /\.(lora_.*|token_rows|weight|bias)$/.exec(name)![0])));
     fc.assert(
       fc.property(module, ending, fc.boolean(), (path, suffix, adapted) => {
         const key = peftName(`${path}${suffix}`, new Set(adapted ? [path] : []));
@@ -171,7 +194,12 @@ describe("reading", () => {
       "adapter_config.json: The file is not",
     ],
     ["no peft_type", () => peftFolder(good, {}), "invalid-config", 'adapter_config.json: "peft_type" is missing'],
-    ["another kind of adapter", () => peftFolder(good, { peft_type: "IA3" }), "unsupported", '"peft_type" is "IA3"; only "LORA" is read'],
+    [
+      "another kind of adapter",
+      () => peftFolder(good, { peft_type: "IA3" }),
+      "unsupported",
+      '"peft_type" is "IA3"; known: LORA, ADALORA, VERA',
+    ],
     [
       "no weights",
       () => writeFile(at("adapter_config.json"), '{"peft_type":"LORA"}'),
@@ -195,12 +223,6 @@ describe("reading", () => {
       () => peftFolder({ ...good, "base_model.model.q.lora_C.weights": f32([1]) }),
       "unsupported",
       'tensor "base_model.model.q.lora_C.weights": ',
-    ],
-    [
-      "trainable tokens",
-      () => peftFolder({ "base_model.model.e.token_adapter.trainable_tokens_delta": f32([1]) }),
-      "unsupported",
-      "trainable_tokens_delta",
     ],
     [
       "a factor of one dimension",

@@ -11,7 +11,9 @@ import { readSafetensorsHeader, readTensorF32 } from "./safetensors.ts";
 /**
  * An adapter as it is in memory. Names have no `base_model.model.` and tensors are float32:
  * `<module>.lora_A` (in, r), `<module>.lora_B` (r, out), `<module>.lora_B.bias` (out), `<module>.lora_magnitude_vector`,
- * `<module>.lora_embedding_A` (vocabulary, r), `<module>.lora_embedding_B` (r, width), and `<module>.weight` or `.bias` for what is trained whole.
+ * `<module>.lora_embedding_A` (vocabulary, r), `<module>.lora_embedding_B` (r, width), `<module>.token_rows` (rows, width), and
+ * `<module>.weight` or `.bias` for what is trained whole. AdaLoRA has `<module>.lora_E` (r, 1) as well; VeRA has `<module>.vera_lambda_b` (out)
+ * and `.vera_lambda_d` (r), and for all modules `vera_A` (in, r) and `vera_B` (r, out).
  */
 export interface PeftContent {
   /** `adapter_config.json` as it stands. */
@@ -30,25 +32,77 @@ const weightsName = "adapter_model.safetensors";
 const pickleName = "adapter_model.bin";
 const prefix = "base_model.model.";
 
-// Endings of keys in files, and what they are here. Turned tensors change (rows, columns) to (columns, rows).
-const endings = [
-  { file: ".lora_A.weight", ours: ".lora_A", turned: true },
-  { file: ".lora_B.weight", ours: ".lora_B", turned: true },
-  { file: ".lora_B.bias", ours: ".lora_B.bias", turned: false },
-  { file: ".lora_embedding_A", ours: ".lora_embedding_A", turned: true },
-  { file: ".lora_embedding_B", ours: ".lora_embedding_B", turned: true },
-  { file: ".lora_magnitude_vector", ours: ".lora_magnitude_vector", turned: false },
-  { file: ".base_layer.bias", ours: ".bias", turned: false },
+/** The end of a key in files, and what it is here. Turned tensors change (rows, columns) to (columns, rows). */
+interface Ending {
+  readonly file: string;
+  readonly ours: string;
+  readonly turned: boolean;
+}
+
+interface KeyForm {
+  /** What modules get that PEFT wraps. */
+  readonly adapted: readonly Ending[];
+  /** Whole keys, for tensors that all modules share. */
+  readonly shared: readonly Ending[];
+}
+
+const tokenRows: Ending = { file: ".token_adapter.trainable_tokens_delta", ours: ".token_rows", turned: false };
+
+/** Keys by `peft_type`. */
+const keyForms = {
+  LORA: {
+    adapted: [
+      { file: ".lora_A.weight", ours: ".lora_A", turned: true },
+      { file: ".lora_B.weight", ours: ".lora_B", turned: true },
+      { file: ".lora_B.bias", ours: ".lora_B.bias", turned: false },
+      { file: ".lora_embedding_A", ours: ".lora_embedding_A", turned: true },
+      { file: ".lora_embedding_B", ours: ".lora_embedding_B", turned: true },
+      { file: ".lora_magnitude_vector", ours: ".lora_magnitude_vector", turned: false },
+      tokenRows,
+    ],
+    shared: [],
+  },
+  ADALORA: {
+    adapted: [
+      { file: ".lora_A", ours: ".lora_A", turned: true },
+      { file: ".lora_B", ours: ".lora_B", turned: true },
+      { file: ".lora_E", ours: ".lora_E", turned: false },
+      tokenRows,
+    ],
+    shared: [],
+  },
+  VERA: {
+    adapted: [
+      { file: ".vera_lambda_b", ours: ".vera_lambda_b", turned: false },
+      { file: ".vera_lambda_d", ours: ".vera_lambda_d", turned: false },
+    ],
+    shared: [
+      { file: "base_model.vera_A", ours: "vera_A", turned: true },
+      { file: "base_model.vera_B", ours: "vera_B", turned: true },
+    ],
+  },
+} as const satisfies Readonly<Record<string, KeyForm>>;
+
+/** A `peft_type` whose files are known here. */
+export type PeftType = keyof typeof keyForms;
+
+const formOf = (type: PeftType): KeyForm => keyForms[type];
+
+// A module's own tensors, trained whole; inside a module that is adapted the bias lies deeper.
+const deepBias: Ending = { file: ".base_layer.bias", ours: ".bias", turned: false };
+const own: readonly Ending[] = [
   { file: ".weight", ours: ".weight", turned: false },
   { file: ".bias", ours: ".bias", turned: false },
-] as const;
+];
+
+const endingsOf = (type: PeftType): readonly Ending[] => [...formOf(type).adapted, deepBias, ...own];
 
 // A copy of frozen weights, which PEFT adds for adapted embeddings and heads.
 const frozenCopy = ".base_layer.weight";
 
 // Segments that are PEFT's own: a module whose name has one belongs to a form of key that is not known here.
 const reserved =
-  /(^|\.)(base_layer|original_module|modules_to_save|token_adapter|lora_(A|B|E|embedding_A|embedding_B|magnitude_vector))(\.|$)/;
+  /(^|\.)(base_layer|original_module|modules_to_save|token_adapter|lora_(A|B|E|embedding_A|embedding_B|magnitude_vector)|vera_(A|B|lambda_b|lambda_d)|token_rows)(\.|$)/;
 
 // A module that PEFT has wrapped more than once, of which one wrapper's factors are meant.
 const wrapped = /(\.base_layer)+$/;
@@ -64,9 +118,12 @@ export interface PeftPlace {
 }
 
 /** What a key of a PEFT file is here: a name, null for a frozen copy that is skipped, undefined for a key of no known form. */
-export const ourName = (key: string): PeftPlace | null | undefined => {
+export const ourName = (key: string, type: PeftType = "LORA"): PeftPlace | null | undefined => {
+  const shared = formOf(type).shared.find(({ file }) => file === key);
+  if (shared !== undefined) return { name: shared.ours, turned: shared.turned };
   if (!key.startsWith(prefix)) return undefined;
   const path = key.slice(prefix.length);
+  const endings = endingsOf(type);
   const file = path.endsWith(frozenCopy) ? frozenCopy : endings.find((ending) => path.endsWith(ending.file))?.file;
   if (file === undefined) return undefined;
   const module = path.slice(0, -file.length);
@@ -76,21 +133,23 @@ export const ourName = (key: string): PeftPlace | null | undefined => {
 };
 
 /** The key of one of our names in a PEFT file; the bias of a module in `adapted`, which PEFT wraps, lies in its `base_layer`. */
-export const peftName = (name: string, adapted: ReadonlySet<string> = new Set()): PeftPlace | undefined => {
-  const ending = endings.find(
-    (one) => name.endsWith(one.ours) && (one.file !== ".base_layer.bias" || adapted.has(name.slice(0, -one.ours.length))),
+export const peftName = (name: string, adapted: ReadonlySet<string> = new Set(), type: PeftType = "LORA"): PeftPlace | undefined => {
+  const shared = formOf(type).shared.find(({ ours }) => ours === name);
+  if (shared !== undefined) return { name: shared.file, turned: shared.turned };
+  const ending = endingsOf(type).find(
+    (one) => name.endsWith(one.ours) && (one !== deepBias || adapted.has(name.slice(0, -one.ours.length))),
   );
   if (ending === undefined) return undefined;
   const module = name.slice(0, -ending.ours.length);
   return isReserved(module, ending.ours) ? undefined : { name: `${prefix}${module}${ending.file}`, turned: ending.turned };
 };
 
-/** The modules of our names that hold low-rank factors. */
-const adaptedModules = (names: Iterable<string>): Set<string> => {
+/** The modules of our names that PEFT wraps. */
+const adaptedModules = (names: Iterable<string>, type: PeftType): Set<string> => {
   const modules = new Set<string>();
   for (const name of names) {
-    const [, module] = /^(.+)\.lora_(?:embedding_)?A$/.exec(name) ?? [];
-    if (module !== undefined) modules.add(module);
+    const ending = formOf(type).adapted.find(({ ours }) => name.endsWith(ours));
+    if (ending !== undefined) modules.add(name.slice(0, -ending.ours.length));
   }
   return modules;
 };
@@ -106,19 +165,23 @@ export const turnFactor = ({ shape, data }: HostTensor, where: string): HostTens
   return { dtype: "f32", shape: [columns, rows], data: turned };
 };
 
+const isKnown = (type: unknown): type is PeftType => typeof type === "string" && Object.hasOwn(keyForms, type);
+
 const floats: ReadonlySet<DType> = new Set(["f64", "f32", "f16", "bf16"]);
 
-const readTensors = async (path: string): Promise<Omit<PeftContent, "config">> => {
+const readTensors = async (path: string, type: PeftType): Promise<Omit<PeftContent, "config">> => {
   const file = await readSafetensorsHeader(path);
   const tensors = new Map<string, HostTensor>();
   for (const [key, location] of file.tensors) {
     const where = `${path}, tensor ${quoted(key)}`;
-    const place = ourName(key);
+    const place = ourName(key, type);
     if (place === null) continue;
     if (place === undefined)
       throw new LowrankError("unsupported", "A LoRA adapter has no such tensor, as far as is known here.", {
         where,
-        fix: `Keys begin with ${prefix} and end in ${endings.map((ending) => ending.file).join(", ")}.`,
+        fix: `Keys begin with ${prefix} and end in ${endingsOf(type)
+          .map((ending) => ending.file)
+          .join(", ")}.`,
       });
     if (tensors.has(place.name)) throw new LowrankError("invalid-file", `The file holds ${quoted(place.name)} twice.`, { where });
     if (!floats.has(location.dtype))
@@ -148,22 +211,26 @@ export const readPeftAdapter = async (directory: string): Promise<PeftAdapter> =
   const { peft_type: type } = config;
   if (type === undefined)
     throw new LowrankError("invalid-config", '"peft_type" is missing.', { where: configPath, fix: "Only PEFT's adapters are read here." });
-  if (type !== "LORA")
-    throw new LowrankError("unsupported", `"peft_type" is ${JSON.stringify(type)}; only "LORA" is read.`, { where: configPath });
+  if (!isKnown(type))
+    throw new LowrankError("unsupported", `"peft_type" is ${JSON.stringify(type)}; known: ${Object.keys(keyForms).join(", ")}.`, {
+      where: configPath,
+    });
   if (!present.includes(weightsName)) {
     if (present.includes(pickleName)) throw pickleRefused(join(folder, pickleName), weightsName);
     throw new LowrankError("not-found", `There is no ${weightsName}.`, { where: folder, fix: "Download it beside the configuration." });
   }
-  return { directory: folder, config, ...(await readTensors(join(folder, weightsName))) };
+  return { directory: folder, config, ...(await readTensors(join(folder, weightsName), type)) };
 };
 
-/** Writes a PEFT adapter folder, weights before configuration, each atomically; the same content gives the same bytes. */
+/** Writes a PEFT adapter folder by the `peft_type` of its configuration, weights before configuration, each atomically; the same content gives the same bytes. */
 export const writePeftAdapter = async (directory: string, { config, tensors, metadata }: PeftContent): Promise<void> => {
-  const adapted = adaptedModules(tensors.keys());
+  const { peft_type: given } = config;
+  const type = isKnown(given) ? given : "LORA";
+  const adapted = adaptedModules(tensors.keys(), type);
   const stored = new Map<string, HostTensor>();
   for (const [name, tensor] of tensors) {
     const where = `tensor ${quoted(name)}`;
-    const place = peftName(name, adapted);
+    const place = peftName(name, adapted, type);
     if (place === undefined) throw new LowrankError("invalid-argument", "PEFT's layout has no place for a tensor of this name.", { where });
     if (tensor.dtype !== "f32") throw new LowrankError("invalid-argument", `Adapters are float32, not ${tensor.dtype}.`, { where });
     stored.set(place.name, place.turned ? turnFactor(tensor, where) : tensor);

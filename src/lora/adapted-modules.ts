@@ -3,7 +3,7 @@ import { concat, input, matmul, reshape, scale, slice, subtract, transpose, type
 import { modelModules, type Model } from "../models/index.ts";
 import { withoutParts, type Modules, type ParameterLayout } from "../nn/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
-import type { Adapter, StoredAdapter } from "./adapter.ts";
+import { namedIn, type Adapter, type StoredAdapter } from "./adapter.ts";
 import type { Dropout } from "./dropout.ts";
 import type { AdapterTarget } from "./targets.ts";
 import type { AdaptedLayer } from "./variants/variant.ts";
@@ -87,7 +87,7 @@ export const adaptedModules = ({ model, find, active, trainable = [], dropout }:
     return {
       target,
       config: adapter.config,
-      tensors: (name) => own(name, tensors.get(`${target.module}.${name}`)!),
+      tensors: (name) => own(name, namedIn(tensors, target.module)(name)),
       weight,
       base: { weight: () => oriented(target, base.tensor(`${module}.weight`)), kept: (_, make) => make() },
     };

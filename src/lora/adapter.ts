@@ -55,9 +55,12 @@ export const planAdapter = (model: Model, given: LoraConfig): Adapter => {
     throw new LowrankError("unsupported", `${variant.name} cannot begin with "init_lora_weights": "${String(config.init_lora_weights)}".`, {
       fix: "Choose another start, or plain LoRA.",
     });
-  const own = [...targets.values()].flatMap((target) =>
-    variant.parameters(target, config).map((parameter) => ({ ...parameter, name: `${target.module}.${parameter.name}` })),
-  );
+  const own = [
+    ...(variant.shared?.parameters([...targets.values()], config) ?? []),
+    ...[...targets.values()].flatMap((target) =>
+      variant.parameters(target, config).map((parameter) => ({ ...parameter, name: `${target.module}.${parameter.name}` })),
+    ),
+  ];
   const trained = own.filter(({ frozen }) => !frozen);
   return {
     config,
@@ -75,3 +78,9 @@ export const valuesOf = ({ adapter, parameters, frozen }: StoredAdapter): Map<st
     slots.map((slot) => [slot.name, f32(viewOf(flat, slot), slot.shape)]);
   return new Map([...views(adapter.layout.slots, parameters), ...views(adapter.frozen.slots, frozen)]);
 };
+
+/** Finds a target's tensors by their short names, and those that all targets share. */
+export const namedIn =
+  <T>(tensors: ReadonlyMap<string, T>, module: string): ((name: string) => T) =>
+  (name) =>
+    tensors.get(`${module}.${name}`) ?? tensors.get(name)!;

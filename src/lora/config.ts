@@ -1,5 +1,25 @@
 /** @file The configuration of an adapter, with PEFT's field names, defaults and meaning. It knows nothing about files or models. */
+import type { PeftType } from "../formats/index.ts";
 import { LowrankError } from "../util/index.ts";
+import {
+  checked,
+  isFlag,
+  isList,
+  isOneOf,
+  isPositive,
+  isRank,
+  isRecordOf,
+  isShare,
+  isTable,
+  isText,
+  isTexts,
+  orNull,
+  type Check,
+} from "./checks.ts";
+import { adaloraDefaults, adaloraForm, type AdaLoraSettings } from "./forms/adalora.ts";
+import type { ConfigForm, RawConfig } from "./forms/form.ts";
+import { loraForm } from "./forms/lora.ts";
+import { veraDefaults, veraForm, type VeraSettings } from "./forms/vera.ts";
 import type { CordaOptions } from "./init/corda.ts";
 import type { EvaOptions } from "./init/eva.ts";
 import { initNames, isInitName } from "./init/initialisations.ts";
@@ -18,7 +38,7 @@ export type InitName =
   | "corda"
   | "lora_ga";
 
-/** PEFT's `LoraConfig`. */
+/** PEFT's `LoraConfig`, with the settings of its relatives VeRA and AdaLoRA. */
 export interface LoraConfig {
   /** Rank of the update. Default 8. */
   readonly r: number;
@@ -48,6 +68,12 @@ export interface LoraConfig {
   readonly use_dora: boolean;
   /** A bias on B. Default false. */
   readonly lora_bias: boolean;
+  /** LoRA-FA: A keeps its start and B alone is trained. Not PEFT's, and not in files. Default false. */
+  readonly freeze_A: boolean;
+  /** The settings of VeRA; null for anything else. */
+  readonly vera: VeraSettings | null;
+  /** The settings of AdaLoRA; null for anything else. */
+  readonly adalora: AdaLoraSettings | null;
   /** Modules that are trained whole and stored with the adapter. */
   readonly modules_to_save: readonly string[] | null;
   /** How A and B start. Default true: A uniform as PyTorch's linear layers, B zero. */
@@ -79,6 +105,9 @@ const defaults: LoraConfig = {
   use_rslora: false,
   use_dora: false,
   lora_bias: false,
+  freeze_A: false,
+  vera: null,
+  adalora: null,
   modules_to_save: null,
   init_lora_weights: true,
   eva_config: null,
@@ -88,43 +117,16 @@ const defaults: LoraConfig = {
   base_model_name_or_path: null,
 };
 
-type Check = readonly [holds: (value: unknown) => boolean, wanted: string];
-
-const isFlag = (value: unknown): boolean => typeof value === "boolean";
-const isText = (value: unknown): boolean => typeof value === "string" && value !== "";
-const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
-const isPositive = (value: unknown): boolean => typeof value === "number" && value > 0 && Number.isFinite(value);
-const isRank = (value: unknown): boolean => isPositive(value) && Number.isInteger(value);
-const orNull =
-  (holds: Check[0]): Check[0] =>
-  (value) =>
-    value === null || holds(value);
-const isTable =
-  (holds: Check[0]): Check[0] =>
-  (value) =>
-    typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every(holds);
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
-const isBoolean = (value: unknown): boolean => typeof value === "boolean";
 const isAtLeastOne = (value: unknown): boolean => isPositive(value) && (value as number) >= 1;
-const isOneOf =
-  (...values: readonly string[]): Check[0] =>
-  (value) =>
-    values.includes(value as string);
-/** Fields that are there hold; others are of other versions. */
-const isRecordOf =
-  (fields: Readonly<Record<string, Check[0]>>): Check[0] =>
-  (value) =>
-    isObject(value) && Object.entries(fields).every(([name, holds]) => value[name] === undefined || holds(value[name]));
 
 const checks: Readonly<Record<keyof LoraConfig, Check>> = {
   r: [isRank, "a positive integer"],
   lora_alpha: [isPositive, "a positive number"],
-  lora_dropout: [(value) => typeof value === "number" && value >= 0 && value < 1, "a number from 0 to below 1"],
+  lora_dropout: [isShare, "a number from 0 to below 1"],
   target_modules: [(value) => isText(value) || isTexts(value), 'names, a regular expression or "all-linear"'],
   target_parameters: [orNull(isTexts), "parameter names or null"],
   exclude_modules: [orNull((value) => isText(value) || isTexts(value)), "names, a regular expression or null"],
-  layers_to_transform: [orNull((value) => Array.isArray(value) && value.every(Number.isSafeInteger)), "layer indices or null"],
+  layers_to_transform: [orNull(isList(Number.isSafeInteger)), "layer indices or null"],
   layers_pattern: [orNull((value) => isText(value) || isTexts(value)), "a name, names or null"],
   rank_pattern: [isTable(isRank), "positive integers by module name"],
   alpha_pattern: [isTable(isPositive), "positive numbers by module name"],
@@ -132,10 +134,14 @@ const checks: Readonly<Record<keyof LoraConfig, Check>> = {
   use_rslora: [isFlag, "true or false"],
   use_dora: [isFlag, "true or false"],
   lora_bias: [isFlag, "true or false"],
+  freeze_A: [isFlag, "true or false"],
+  // Checked by their forms.
+  vera: [() => true, "settings or null"],
+  adalora: [() => true, "settings or null"],
   modules_to_save: [orNull(isTexts), "module names or null"],
   init_lora_weights: [isInitName, `one of ${initNames.join(", ")}`],
   eva_config: [
-    orNull(isRecordOf({ rho: isAtLeastOne, use_label_mask: isBoolean, whiten: isBoolean, adjust_scaling_factors: isBoolean })),
+    orNull(isRecordOf({ rho: isAtLeastOne, use_label_mask: isFlag, whiten: isFlag, adjust_scaling_factors: isFlag })),
     "rho (1 or more), use_label_mask, whiten, adjust_scaling_factors, or null",
   ],
   corda_config: [orNull(isRecordOf({ corda_method: isOneOf("ipm", "kpm") })), 'corda_method ("ipm" or "kpm"), or null'],
@@ -153,19 +159,34 @@ const checks: Readonly<Record<keyof LoraConfig, Check>> = {
   base_model_name_or_path: [orNull((value) => typeof value === "string"), "a name, a path or null"],
 };
 
+/** The first that is meant is taken: the general one comes last. */
+const forms: readonly ConfigForm[] = [veraForm, adaloraForm, loraForm];
+
+const formOf = (config: Partial<LoraConfig>): ConfigForm => forms.find((form) => form.isMeant(config))!;
+
+/** PEFT's `peft_type` of a configuration. */
+export const peftTypeOf = (config: LoraConfig): PeftType => formOf(config).type;
+
+/** Some fields of a configuration, and some of its relatives' settings. */
+export type LoraOptions = Partial<Omit<LoraConfig, "vera" | "adalora">> & {
+  readonly vera?: Partial<VeraSettings> | null;
+  readonly adalora?: Partial<AdaLoraSettings> | null;
+};
+
 /**
  * A whole configuration from some of its fields; throws `invalid-config` that names a wrong one.
  * @example const config = loraConfig({ r: 16, lora_alpha: 32 });
  */
-export const loraConfig = (given: Partial<LoraConfig> = {}, where = "adapter configuration"): LoraConfig => {
-  const config = { ...defaults, ...given };
-  for (const [key, [holds, wanted]] of Object.entries(checks)) {
-    const value: unknown = config[key as keyof LoraConfig];
-    if (!holds(value))
-      throw new LowrankError("invalid-config", `"${key}" is ${JSON.stringify(value)} where ${wanted} is needed.`, { where });
-  }
-  if (config.lora_bias && config.use_dora)
-    throw new LowrankError("invalid-config", '"lora_bias" and "use_dora" exclude each other.', { where });
+export const loraConfig = (given: LoraOptions = {}, where = "adapter configuration"): LoraConfig => {
+  const settings = {
+    ...(given.vera && { vera: { ...veraDefaults, ...given.vera } }),
+    ...(given.adalora && { adalora: { ...adaloraDefaults, ...given.adalora } }),
+  };
+  const form = formOf(settings);
+  const config = checked({ ...defaults, ...form.defaults, ...given, ...settings } as LoraConfig, checks, where);
+  if ([config.use_dora, config.lora_bias, config.freeze_A].filter(Boolean).length > 1)
+    throw new LowrankError("invalid-config", '"use_dora", "lora_bias" and "freeze_A" exclude each other.', { where });
+  form.check?.(config, where);
   return config;
 };
 
@@ -176,42 +197,27 @@ export const taskModules: Readonly<Record<string, readonly string[]>> = {
   QUESTION_ANS: ["qa_outputs"],
 };
 
-// What PEFT writes for options that are not used; any other value changes the layer's mathematics.
-const neutral: Readonly<Record<string, readonly unknown[]>> = {
-  trainable_token_indices: [null, undefined],
-  layer_replication: [null, undefined],
-  alora_invocation_tokens: [null, undefined],
-  use_qalora: [false, undefined],
-  arrow_config: [null, undefined],
-  use_bdlora: [null, false, undefined],
-  velora_config: [null, undefined],
-  kasa_config: [null, undefined],
-  monteclora_config: [null, undefined],
-};
-
 /** Reads `adapter_config.json`; keys that are unknown are ignored as PEFT does, options that are not offered are refused by name. */
-export const readLoraConfig = (raw: Readonly<Record<string, unknown>>, where: string): LoraConfig => {
-  if (raw["peft_type"] !== "LORA")
-    throw new LowrankError("unsupported", `peft_type ${JSON.stringify(raw["peft_type"])} is not offered; "LORA" is.`, { where });
-  for (const [key, values] of Object.entries(neutral))
+export const readLoraConfig = (raw: RawConfig, where: string): LoraConfig => {
+  const form = forms.find(({ type }) => type === raw["peft_type"]);
+  if (form === undefined)
+    throw new LowrankError(
+      "unsupported",
+      `peft_type ${JSON.stringify(raw["peft_type"])} is not offered; known: ${forms.map(({ type }) => type).join(", ")}.`,
+      { where },
+    );
+  for (const [key, values] of Object.entries(form.neutral))
     // PEFT writes an empty list where it has looked for parameters of experts and found that none are meant.
     if (!values.includes(raw[key]) && JSON.stringify(raw[key]) !== "[]")
       throw new LowrankError("unsupported", `The option "${key}": ${JSON.stringify(raw[key])} is not offered.`, { where });
   // MiCA's start is not offered, and an adapter that has been trained does not need it.
-  const started = raw["init_lora_weights"] === "mica" ? { ...raw, init_lora_weights: true } : raw;
-  const given = Object.fromEntries(Object.keys(defaults).flatMap((key) => (started[key] === undefined ? [] : [[key, started[key]]])));
-  // PEFT takes one layer index without a list, and null for empty tables.
-  if (typeof given["layers_to_transform"] === "number") given["layers_to_transform"] = [given["layers_to_transform"]];
-  for (const key of ["rank_pattern", "alpha_pattern"]) given[key] ??= {};
-  return loraConfig(given, where);
+  const ours = form.read(raw["init_lora_weights"] === "mica" ? { ...raw, init_lora_weights: true } : raw);
+  return loraConfig(Object.fromEntries(Object.keys(defaults).flatMap((key) => (ours[key] === undefined ? [] : [[key, ours[key]]]))), where);
 };
 
 /** `adapter_config.json` for a configuration, with every key that PEFT reads. */
-export const writeLoraConfig = (config: LoraConfig): Record<string, unknown> => ({
-  ...Object.fromEntries(Object.entries(neutral).map(([key, [value]]) => [key, value])),
-  ...config,
-  peft_type: "LORA",
-  inference_mode: true,
-  revision: null,
-  auto_mapping: null,
-});
+export const writeLoraConfig = (config: LoraConfig): Record<string, unknown> => {
+  const form = formOf(config);
+  const unused = Object.fromEntries(Object.entries(form.neutral).map(([key, [value]]) => [key, value]));
+  return { ...unused, ...form.write(config), peft_type: form.type, inference_mode: true, revision: null, auto_mapping: null };
+};

@@ -1,7 +1,7 @@
 /** @file What a model's head asks of an adapter's configuration: its task, and the modules that are trained whole. It knows no head. */
 import type { Base } from "../models/index.ts";
 import { LowrankError } from "../util/index.ts";
-import type { LoraConfig } from "./config.ts";
+import type { LoraOptions } from "./config.ts";
 import { isSaved, matches } from "./targets.ts";
 
 const moduleOf = (parameter: string): string => parameter.slice(0, parameter.lastIndexOf("."));
@@ -10,7 +10,7 @@ const moduleOf = (parameter: string): string => parameter.slice(0, parameter.las
  * Adds to a configuration what the base's head asks for: a classifier is trained whole unless the targets name it, and so is whatever the
  * checkpoint does not hold. A new classifier as a target is `invalid-config`: the adapter would not hold what it is an update of.
  */
-export const configForHead = ({ model, fresh }: Pick<Base, "model" | "fresh">, config: Partial<LoraConfig>): Partial<LoraConfig> => {
+export const configForHead = ({ model, fresh }: Pick<Base, "model" | "fresh">, config: LoraOptions): LoraOptions => {
   const { head, linears } = model;
   const { target_modules: targets = "all-linear", modules_to_save: asked } = config;
   const isTarget = (whole: string): boolean =>

@@ -1,8 +1,8 @@
 /** @file Floor 5: low-rank adapters. */
 export { adaptedModules, findBase, frozenFeeds, frozenTensors, slotTensors, type ActiveAdapter } from "./adapted-modules.ts";
 export { adapterLabels, type Labels } from "./adapter-labels.ts";
-export { planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapter.ts";
-export { loraConfig, readLoraConfig, writeLoraConfig, type InitName, type LoraConfig } from "./config.ts";
+export { namedIn, planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapter.ts";
+export { loraConfig, peftTypeOf, readLoraConfig, writeLoraConfig, type InitName, type LoraConfig, type LoraOptions } from "./config.ts";
 export { dropoutInput, dropoutPool, poolSize, pooledDropout, type Dropout } from "./dropout.ts";
 export { stackExperts } from "./expert-files.ts";
 export { configForHead } from "./head.ts";
@@ -13,6 +13,8 @@ export type { Calibration, InputMoments, InputOptions } from "./init/calibration
 export { initNames } from "./init/initialisations.ts";
 export { loadedOn, startAdapter, type StartSources } from "./start.ts";
 export { isSaved, selectTargets, targetNames, type AdapterTarget } from "./targets.ts";
+export { adalora } from "./variants/adalora.ts";
+export { loraFA } from "./variants/lora-fa.ts";
 export type { Variant } from "./variants/variant.ts";
 export { mergedTensors, mergeModule, unmergeModule, type MergedModule, type WeightedAdapter } from "./merge.ts";
 export { writeMergedCheckpoint, type MergedCheckpointOptions, type MergedDType } from "./merged-checkpoint.ts";

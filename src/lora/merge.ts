@@ -4,7 +4,7 @@ import { storedTensors, storedValues, type Base } from "../models/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
 import { findBase, oriented } from "./adapted-modules.ts";
-import { valuesOf, type StoredAdapter } from "./adapter.ts";
+import { namedIn, valuesOf, type StoredAdapter } from "./adapter.ts";
 import type { LayerChange } from "./variants/variant.ts";
 import { mixedTensors } from "./whole.ts";
 
@@ -67,7 +67,7 @@ const fold = (module: string, own: ModuleTensors<Tensor>, { adapters, kept }: Fo
     return variant.change({
       target,
       config,
-      tensors: (name) => once(name, () => share(name, fed(`${index}.${name}`, values.get(`${target.module}.${name}`)!))),
+      tensors: (name) => once(name, () => share(name, fed(`${index}.${name}`, namedIn(values, target.module)(name)))),
       weight: stored.weight,
       base: {
         weight: () => oriented(target, own.weight),

@@ -5,7 +5,7 @@ import { precisions } from "../nn/index.ts";
 import type { Backend } from "../runtime/index.ts";
 import { f32, hashText, LowrankError, random, type HostTensor } from "../util/index.ts";
 import { findBase } from "./adapted-modules.ts";
-import { planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapter.ts";
+import { namedIn, planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapter.ts";
 import { uploadedOperator, weightOperator, type Operator } from "./algebra/operator.ts";
 import type { Calibration, InputMoments } from "./init/calibration.ts";
 import type { Components, Initialisation, Need, StartContext } from "./init/initialisation.ts";
@@ -163,13 +163,15 @@ export const startAdapter = async (
   sources: Partial<StartSources> = {},
 ): Promise<StoredAdapter> => {
   const { adapter, found } = await shareRanks(planned, base, seed, sources);
-  const { config, variant, layout, frozen } = adapter;
+  const { config, variant, targets, layout, frozen } = adapter;
   const stored: StoredAdapter = { adapter, parameters: new Float32Array(layout.size), frozen: new Float32Array(frozen.size) };
   const values = valuesOf(stored);
   const view = (name: string): Float32Array => values.get(name)!.data as Float32Array;
+  for (const [name, { data }] of Object.entries(variant.shared?.start([...targets.values()], config) ?? {}))
+    view(name).set(data as Float32Array);
   const fill = (target: AdapterTarget, learnt: Learnt): Promise<void> =>
     withContext(base, target, { seed, backend: sources.backend, learnt }, (context) =>
-      variant.start({ ...context, config, values: (name) => view(`${target.module}.${name}`) }),
+      variant.start({ ...context, config, values: (name) => namedIn(values, target.module)(name).data as Float32Array }),
     );
   const starts = startsOf(adapter);
   for (const [target] of starts) {

@@ -3,7 +3,7 @@ import { readPeftAdapter, writePeftAdapter } from "../formats/index.ts";
 import type { Model, Task } from "../models/index.ts";
 import { LowrankError, type HostTensor } from "../util/index.ts";
 import { labelsMetadata } from "./adapter-labels.ts";
-import { planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapter.ts";
+import { namedIn, planAdapter, valuesOf, type Adapter, type StoredAdapter } from "./adapter.ts";
 import { readLoraConfig, writeLoraConfig, type LoraConfig } from "./config.ts";
 import { stackExperts, unstackExperts } from "./expert-files.ts";
 import { candidatesOf } from "./kinds/index.ts";
@@ -170,7 +170,8 @@ export const loadAdapter = async (
   const adapter = planAdapter(model, readLoraConfig(config, `${directory}/adapter_config.json`));
   const { layout, frozen, variant, targets } = adapter;
   checkRounding(adapter, directory);
-  const tensors = unstackExperts([...targets.values()], content.tensors);
+  const read: SavedContent = { config: adapter.config, targets, tensors: unstackExperts([...targets.values()], content.tensors), metadata };
+  const { tensors } = variant.opened?.(read) ?? read;
   checkTensors(adapter, tensors, directory);
   const stored: StoredAdapter =
     shiftNames(adapter).length > 0
@@ -180,7 +181,8 @@ export const loadAdapter = async (
   const view = (name: string): Float32Array => values.get(name)!.data as Float32Array;
   for (const [name, { data }] of tensors) view(name).set(data as Float32Array);
   const acts =
-    layout.slots.some(isWhole) || [...targets.values()].some((target) => variant.acts(target, (name) => view(`${target.module}.${name}`)));
+    layout.slots.some(isWhole) ||
+    [...targets.values()].some((target) => variant.acts(target, (name) => namedIn(values, target.module)(name).data as Float32Array));
   if (!acts)
     throw new LowrankError("adapter-mismatch", "The adapter has no effect: its update is zero in every module.", {
       where: directory,

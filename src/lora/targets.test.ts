@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { modelOf, type Model } from "../models/index.ts";
 import { planAdapter } from "./adapter.ts";
-import { loraConfig, readLoraConfig, writeLoraConfig, type LoraConfig } from "./config.ts";
+import { loraConfig, readLoraConfig, writeLoraConfig, type LoraConfig, type LoraOptions } from "./config.ts";
 import { candidatesOf } from "./kinds/index.ts";
 import { selectTargets, targetNames } from "./targets.ts";
 
@@ -90,8 +90,8 @@ describe("target selection follows PEFT", () => {
 });
 
 describe("planned parameters", () => {
-  const count = (given: Partial<LoraConfig>, more: object = {}): number => planAdapter(llama(more), loraConfig(given)).layout.size;
-  it.each<[string, Partial<LoraConfig>, object, number]>([
+  const count = (given: LoraOptions, more: object = {}): number => planAdapter(llama(more), loraConfig(given)).layout.size;
+  it.each<[string, LoraOptions, object, number]>([
     // Σ r·(in + out) over q, k, v, o, gate, up, down, twice
     ["all linears at rank 8", { r: 8 }, {}, 2 * 8 * (128 + 96 + 96 + 128 + 176 + 176 + 176)],
     [
@@ -101,6 +101,10 @@ describe("planned parameters", () => {
       2 * 4 * (128 + 96) + 199 * 64,
     ],
     ["magnitudes of DoRA", { r: 2, target_modules: ["q_proj", "down_proj"], use_dora: true }, {}, 2 * (2 * (128 + 176) + 64 + 64)],
+    ["LoRA-FA, which trains B alone", { r: 2, target_modules: ["down_proj"], freeze_A: true }, {}, 2 * 2 * 64],
+    ["VeRA's vectors", { r: 5, target_modules: ["q_proj", "down_proj"], vera: {} }, {}, 2 * (64 + 64 + 2 * 5)],
+    ["VeRA's vectors at its usual rank", { target_modules: ["k_proj"], vera: {} }, {}, 2 * (32 + 256)],
+    ["AdaLoRA's triplets", { target_modules: ["k_proj"], adalora: {} }, {}, 2 * 12 * (96 + 1)],
     ["biases on B", { r: 2, target_modules: ["k_proj"], lora_bias: true }, {}, 2 * (2 * 96 + 32)],
     ["an embedding", { r: 4, target_modules: ["embed_tokens"] }, {}, 4 * (199 + 64)],
     ["an embedding of DoRA", { r: 4, target_modules: ["embed_tokens"], use_dora: true }, {}, 4 * (199 + 64) + 64],
@@ -122,17 +126,35 @@ describe("configuration", () => {
     [{ target_parameters: "gate" }, '"target_parameters" is "gate" where parameter names or null is needed.'],
     [{ rank_pattern: { q: 0 } }, '"rank_pattern" is {"q":0} where positive integers by module name is needed.'],
     [{ use_dora: 1 }, '"use_dora" is 1 where true or false is needed.'],
-    [{ lora_bias: true, use_dora: true }, '"lora_bias" and "use_dora" exclude each other.'],
+    [{ lora_bias: true, use_dora: true }, '"use_dora", "lora_bias" and "freeze_A" exclude each other.'],
+    [{ vera: { d_initial: "a" } }, '"d_initial" is "a" where a number is needed.'],
+    [{ adalora: { beta1: 1 } }, '"beta1" is 1 where a number between 0 and 1 is needed.'],
+    [{ adalora: {}, use_dora: true }, 'AdaLoRA excludes "use_dora", "lora_bias" and "use_rslora".'],
+    [{ adalora: { total_step: 9, tinit: 5, tfinal: 4 } }, 'No update is left in which ranks could be taken: "total_step" is 9.'],
     [{ bias: "some" }, '"bias" is "some" where "none", "all" or "lora_only" is needed.'],
   ])("refuses %j", (given, message) => expect(() => loraConfig(given as Partial<LoraConfig>)).toThrow(message));
 
-  it("reads what it writes", () => {
-    const config = loraConfig({ r: 3, lora_alpha: 9, target_modules: ["q_proj"], rank_pattern: { q_proj: 2 }, layers_to_transform: [1] });
+  it.each<[string, LoraOptions]>([
+    ["LORA", { r: 3, lora_alpha: 9, target_modules: ["q_proj"], rank_pattern: { q_proj: 2 }, layers_to_transform: [1] }],
+    ["LORA", { use_dora: true, bias: "all" }],
+    ["VERA", { r: 7, lora_dropout: 0.5, vera: { projection_prng_key: 9, save_projection: false, d_initial: 0.2 } }],
+    ["ADALORA", { r: 5, lora_alpha: 3, adalora: { total_step: 90, tinit: 3, rank_pattern: { q: [true, false, true, true, true] } } }],
+  ])("reads what it writes: %s %j", (type, given) => {
+    const config = loraConfig(given);
+    expect(writeLoraConfig(config)["peft_type"]).toBe(type);
     expect(readLoraConfig(writeLoraConfig(config), "x")).toEqual(config);
   });
 
+  it("says what PEFT has other names for as PEFT says it", () => {
+    expect(writeLoraConfig(loraConfig({ lora_dropout: 0.5, vera: {} }))).toMatchObject({ vera_dropout: 0.5, init_weights: true, r: 256 });
+    const adalora = writeLoraConfig(loraConfig({ adalora: { tinit: 4, rank_pattern: { q: [true] } } }));
+    expect(adalora).toMatchObject({ init_r: 12, target_r: 8, total_step: 5, rank_pattern: { "q.lora_E": [true] } });
+    for (const written of [adalora, writeLoraConfig(loraConfig())])
+      expect(Object.keys(written)).not.toEqual(expect.arrayContaining([expect.stringMatching(/^(vera|adalora|freeze_A)$/)]));
+  });
+
   it.each<[Record<string, unknown>, string]>([
-    [{ peft_type: "IA3" }, 'peft_type "IA3" is not offered; "LORA" is.'],
+    [{ peft_type: "IA3" }, 'peft_type "IA3" is not offered; known: VERA, ADALORA, LORA.'],
     [{ peft_type: "LORA", layer_replication: [[0, 1]] }, 'The option "layer_replication": [[0,1]] is not offered.'],
     [{ peft_type: "LORA", use_qalora: true }, 'The option "use_qalora": true is not offered.'],
     [{ peft_type: "LORA", trainable_token_indices: [1] }, 'The option "trainable_token_indices": [1] is not offered.'],

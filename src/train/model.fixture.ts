@@ -1,7 +1,7 @@
 /** @file A model so small that its gradients can be held against differences, what can be trained of it, and examples to train on. */
 import type { Example } from "../data/index.ts";
 import { constant, type Tensor } from "../graph/index.ts";
-import { loraConfig, planAdapter, type LoraConfig } from "../lora/index.ts";
+import { loraConfig, planAdapter, type LoraOptions, type StoredAdapter } from "../lora/index.ts";
 import { modelOf, type Model } from "../models/index.ts";
 import { viewOf } from "../nn/index.ts";
 import { f32, random } from "../util/index.ts";
@@ -45,12 +45,14 @@ export const wholeModel = (config: object = {}): TinySubject => {
 };
 
 /** An adapter is trained whose B has moved away from zero, beside frozen weights. */
-export const adaptedModel = (config: Partial<LoraConfig> = {}): TinySubject => {
+export const adaptedModel = (config: LoraOptions = {}): TinySubject => {
   const { model, find } = wholeModel();
   const adapter = planAdapter(model, loraConfig({ r: 2, lora_alpha: 4, ...config }));
-  const trainable = trainableAdapter(model, { adapter, frozen: new Float32Array(adapter.frozen.size) });
   const generator = random(11);
-  const parameters = Float32Array.from({ length: trainable.layout.size }, () => 0.3 * generator.normal());
+  const draw = (length: number): Float32Array => Float32Array.from({ length }, () => 0.3 * generator.normal());
+  const stored: StoredAdapter = { adapter, parameters: draw(adapter.layout.size), frozen: draw(adapter.frozen.size) };
+  const { parameters } = stored;
+  const trainable = trainableAdapter(model, stored);
   return { model, find, trainable, loss: nextToken, parameters };
 };
 

@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Dataset, Example } from "../data/index.ts";
 import { openCheckpoint, tensorSources, writeCheckpoint } from "../formats/index.ts";
-import { loadAdapter, loraConfig, planAdapter, startAdapter } from "../lora/index.ts";
+import { loadAdapter, loraConfig, planAdapter, startAdapter, type LoraOptions } from "../lora/index.ts";
 import { openBase, storedValues, type Base } from "../models/index.ts";
 import { viewOf } from "../nn/index.ts";
 import { ortBackend } from "../runtime/index.ts";
@@ -73,12 +73,12 @@ const settings: RunSettings = {
   seed: 1,
 };
 
-const adapter = async (): Promise<Subject> => {
-  const planned = planAdapter(base.model, loraConfig({ r: 2, lora_alpha: 4, lora_dropout: 0.1 }));
+const adapter = async (config: LoraOptions = {}, seed = 1): Promise<Subject> => {
+  const planned = planAdapter(base.model, loraConfig({ r: 2, lora_alpha: 4, lora_dropout: 0.1, ...config }));
   return {
     method: "lora",
     base,
-    stored: await startAdapter(planned, base, 1),
+    stored: await startAdapter(planned, base, seed),
   };
 };
 
@@ -108,6 +108,42 @@ const ofType = <Type extends TrainEvent["type"]>(events: readonly TrainEvent[], 
 
 const bytes = (...path: readonly string[]): Promise<Buffer> => readFile(join(folder, ...path));
 const weights = "adapter_model.safetensors";
+
+describe("a run of any adapter kind", () => {
+  const short = { ...settings, learningRate: 0.05, evalEvery: 0 };
+  it.each<[string, LoraOptions]>([
+    ["DoRA", { use_dora: true }],
+    ["LoRA-FA", { freeze_A: true }],
+    ["VeRA", { vera: {} }],
+    ["AdaLoRA", { r: 4, adalora: { target_r: 2, tinit: 1, tfinal: 2 } }],
+  ])("of %s goes on where it was interrupted as if it had not been", async (kind, config) => {
+    const given = async (seed?: number) => ({ settings: short, heldOut: undefined, subject: await adapter(config, seed) });
+    const whole = await record(`${kind}-whole`, await given());
+    expect(ofType(whole, "run-end")[0]).toMatchObject({ reason: "completed", step: 6 });
+    for (const step of [2, 5]) {
+      await record(`${kind}-${step}`, await given(), step);
+      await record(`${kind}-${step}`, { ...(await given()), resume: true });
+      expect(await bytes(`${kind}-${step}`, weights)).toEqual(await bytes(`${kind}-whole`, weights));
+    }
+    const { adapter: loaded } = await loadAdapter(join(folder, `${kind}-whole`), base.model, { baseDigest: base.digest });
+    expect(loaded.variant.name).toBe(kind === "LoRA-FA" ? "LoRA" : kind);
+  });
+
+  it("takes AdaLoRA's ranks within the run, and says in files which are left", async () => {
+    const config = JSON.parse((await bytes("AdaLoRA-whole", "adapter_config.json")).toString()) as Record<string, unknown>;
+    expect(config).toMatchObject({ peft_type: "ADALORA", init_r: 4, target_r: 2, total_step: 6 });
+    const kept = Object.values(config["rank_pattern"] as Record<string, boolean[]>);
+    expect(kept).toHaveLength(14);
+    expect(kept.flat().filter(Boolean)).toHaveLength(2 * 14);
+  });
+
+  it("goes on with the frozen A that it began with", async () => {
+    const given = { settings: short, heldOut: undefined };
+    await record("other-A", { ...given, subject: await adapter({ freeze_A: true }) }, 2);
+    await record("other-A", { ...given, subject: await adapter({ freeze_A: true }, 2), resume: true });
+    expect(await bytes("other-A", weights)).toEqual(await bytes("LoRA-FA-whole", weights));
+  });
+});
 
 describe("a run", () => {
   let events: TrainEvent[];

@@ -97,8 +97,18 @@ const saveResult = async (subject: Subject, { layout }: Trainable, parameters: F
   });
 };
 
-const optimiserOf = ({ layout }: Trainable, { optimiser, weightDecay, loraPlusRatio }: RunSettings): Optimiser =>
-  optimiser === "sgd" ? sgd(layout, { weightDecay, loraPlusRatio }) : adamw(layout, { weightDecay, loraPlusRatio });
+const optimiserOf = ({ layout, adjust }: Trainable, { optimiser, weightDecay, loraPlusRatio }: RunSettings): Optimiser => {
+  const rule = optimiser === "sgd" ? sgd(layout, { weightDecay, loraPlusRatio }) : adamw(layout, { weightDecay, loraPlusRatio });
+  return adjust?.(rule) ?? rule;
+};
+
+/** The subject, once the number of updates is known. */
+const scheduled = (subject: Subject, steps: number): Subject => {
+  if (subject.method !== "lora") return subject;
+  const { adapter } = subject.stored;
+  const config = adapter.variant.scheduled?.(adapter.config, steps) ?? adapter.config;
+  return { ...subject, stored: { ...subject.stored, adapter: { ...adapter, config } } };
+};
 
 const epochsOf = <Example>({ loss: { kind }, data, settings }: RunOptions<Example>): ((epoch: number) => EpochBatches) => {
   const { batchSize, sequenceLength, pack, seed } = settings;
@@ -209,11 +219,12 @@ const resultFailed = (error: unknown, step: number, where: string): unknown => {
  * held-out data, else of the last step), `checkpoints/` and `log.jsonl`.
  */
 export async function* run<Example>(options: RunOptions<Example>): AsyncGenerator<TrainEvent> {
-  const { backend, subject, settings, loss, output, resume = false, signal } = options;
-  const model = modelOf(subject);
-  const trainable = trainableOf(subject);
+  const { backend, settings, loss, output, resume = false, signal } = options;
   const epochBatches = epochsOf(options);
   const totalSteps = countSteps(epochBatches, settings);
+  const subject = scheduled(options.subject, totalSteps);
+  const model = modelOf(subject);
+  const trainable = trainableOf(subject);
   const configuration = configurationOf(options);
   const state = resume ? await loadTrainingState(output, configuration) : undefined;
   // Made again it could differ in its last bits.

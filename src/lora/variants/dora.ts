@@ -70,10 +70,10 @@ export const dora: Variant = {
   },
   // Whether the magnitudes differ from the norms of W is not to be seen without W.
   acts: () => true,
-  forward: (layer, { seen, output, product }) => {
+  forward: (layer, { output, product, reduce }) => {
     const { kind, scaling } = layer.target;
     const xW = product();
-    const z = kind.reduce(seen, layer.tensors(kind.A.name), scaling); // (N, r)
+    const z = reduce(layer.tensors(kind.A.name), scaling); // (N, r)
     const adapted = multiply(reshape(gainOf(layer), [1, -1]), matmul(z, layer.tensors(kind.B.name), {}, xW)); // (N, out)
     return add(output, scale(subtract(adapted, xW), layer.weight));
   },

@@ -33,7 +33,7 @@ export interface FrozenLayer {
 export interface AdaptedLayer {
   readonly target: AdapterTarget;
   readonly config: LoraConfig;
-  /** The adapter's tensors by their short names: `lora_A`, `lora_B` … */
+  /** The adapter's tensors by their short names: `lora_A`, `lora_B` …, and those that all targets share. */
   tensors(name: string): Tensor;
   /** How strongly the adapter acts: 1 as trained, 0 not at all. What it adds to the frozen layer is in proportion. */
   readonly weight: number;
@@ -95,6 +95,11 @@ export interface Variant {
   readonly shifts?: true;
   /** What a target gets; names are short, files and layouts put the module before them. */
   parameters(target: AdapterTarget, config: LoraConfig): readonly VariantParameter[];
+  /** What all targets have together, by names without a module, and its starting values; default nothing. */
+  readonly shared?: {
+    parameters(targets: readonly AdapterTarget[], config: LoraConfig): readonly VariantParameter[];
+    start(targets: readonly AdapterTarget[], config: LoraConfig): Readonly<Record<string, HostTensor>>;
+  };
   /** Fills the starting values of one target. */
   start(start: VariantStart): Promise<void>;
   /** Whether a target's trained values change the layer, as far as they show it. */
@@ -107,6 +112,12 @@ export interface Variant {
   change(layer: AdaptedLayer): LayerChange;
   /** Whether what files hold is all of its change, as s·A·B; default no. */
   readonly isProduct?: true;
+  /** A scalar that training adds to the mean loss; default nothing. */
+  penalty?(layers: readonly Pick<AdaptedLayer, "config" | "tensors">[]): Tensor;
+  /** The configuration once the number of updates of a run is known; default as it is. */
+  scheduled?(config: LoraConfig, steps: number): LoraConfig;
   /** What files hold; default all tensors as they are. */
   saved?(content: SavedContent): SavedContent;
+  /** All tensors, from what files hold; default as they are. */
+  opened?(content: SavedContent): SavedContent;
 }

@@ -11,7 +11,7 @@ import { f32, i32, random, type HostTensor } from "../../util/index.ts";
 import { adaptedModules } from "../adapted-modules.ts";
 import { planAdapter, valuesOf, type StoredAdapter } from "../adapter.ts";
 import { startAdapter } from "../start.ts";
-import { loraConfig, type LoraConfig } from "../config.ts";
+import { loraConfig, type LoraOptions } from "../config.ts";
 import { mergeModule, unmergeModule, type ModuleTensors } from "../merge.ts";
 
 const backend = referenceBackend();
@@ -34,7 +34,7 @@ const turned = ["gpt2", "transformer.h.0.attn.c_attn"] as const;
 const embedded = ["llama", "model.embed_tokens"] as const;
 type Place = typeof q | typeof down | typeof turned | typeof embedded;
 
-const cases: readonly (readonly [string, Partial<LoraConfig>, Place])[] = [
+const cases: readonly (readonly [string, LoraOptions, Place])[] = [
   ["LoRA", {}, q],
   ["LoRA", {}, turned],
   ["LoRA", {}, embedded],
@@ -45,6 +45,11 @@ const cases: readonly (readonly [string, Partial<LoraConfig>, Place])[] = [
   ["DoRA", { use_dora: true }, embedded],
   ["LoRA with a bias", { lora_bias: true }, q],
   ["LoRA with a bias", { lora_bias: true }, turned],
+  ["LoRA-FA", { freeze_A: true }, down],
+  ["VeRA", { vera: {}, r: 5 }, q],
+  ["VeRA", { vera: { projection_prng_key: 3, d_initial: 0.5 }, r: 40 }, turned],
+  ["AdaLoRA", { adalora: {}, lora_alpha: 16 }, q],
+  ["AdaLoRA", { adalora: {}, lora_alpha: 16 }, turned],
 ];
 
 const differ = (a: Float32Array, b: Float32Array): number => Math.max(...a.map((value, index) => Math.abs(value - b[index])));
