@@ -34,7 +34,24 @@ describe("the program", () => {
   });
 
   const groups = ["library", "bench"];
-  const inLibrary = ["add", "list", "search", "show", "tag", "alias", "remove", "gc", "verify", "diff", "export", "import", "rebuild"];
+  const inLibrary = [
+    "add",
+    "list",
+    "search",
+    "show",
+    "tag",
+    "alias",
+    "remove",
+    "gc",
+    "verify",
+    "diff",
+    "export",
+    "import",
+    "push",
+    "pull",
+    "sync",
+    "rebuild",
+  ];
 
   it.each([
     ...commands.filter((command) => !groups.includes(command)),

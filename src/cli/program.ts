@@ -20,10 +20,13 @@ import { exportAdapter as exportFromLibrary } from "./commands/library/export.ts
 import { gc } from "./commands/library/gc.ts";
 import { importAdapter as importToLibrary } from "./commands/library/import.ts";
 import { list } from "./commands/library/list.ts";
+import { pull } from "./commands/library/pull.ts";
+import { push } from "./commands/library/push.ts";
 import { rebuild } from "./commands/library/rebuild.ts";
 import { remove } from "./commands/library/remove.ts";
 import { search } from "./commands/library/search.ts";
 import { show } from "./commands/library/show.ts";
+import { sync } from "./commands/library/sync.ts";
 import { tag } from "./commands/library/tag.ts";
 import { verify as verifyLibrary } from "./commands/library/verify.ts";
 import { merge } from "./commands/merge.ts";
@@ -100,6 +103,9 @@ const groups: Readonly<Record<string, readonly Entry[]>> = {
       entry(diff),
       entry(exportFromLibrary),
       entry(importToLibrary),
+      entry(push),
+      entry(pull),
+      entry(sync),
       entry(rebuild),
     ]),
   ],

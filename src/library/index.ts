@@ -11,7 +11,7 @@ export { checkName } from "./names.ts";
 export type { Publication, Published } from "./publish.ts";
 export type { AdapterRecord, AliasClaim, Lineage, Parent, PublishedVersion, Version } from "./record.ts";
 export { labelOf } from "./record.ts";
-export { folderRemote } from "./remotes/folder.ts";
+export { openRemote, type OpenRemoteOptions } from "./remotes/open.ts";
 export type { AdapterEnd, Remote, TransferEvent, TransferListener } from "./remotes/remote.ts";
 export type { RemoveOptions } from "./remove.ts";
 export { resolveAdapter, type ResolveAdapterOptions, type ResolvedAdapter } from "./resolve.ts";

@@ -11,6 +11,7 @@ import { checkPublication, publish, type Publication, type Published } from "./p
 import type { AdapterRecord, Version } from "./record.ts";
 import { removeAdapter, type RemoveOptions } from "./remove.ts";
 import { search, type LibraryQuery, type SearchResult } from "./search.ts";
+import { writeCatalogue } from "./remotes/catalogue-file.ts";
 import type { AdapterEnd, Remote, TransferListener } from "./remotes/remote.ts";
 import { stageAdapter } from "./stage.ts";
 import { pull, push, sync, type TransferOptions, type TransferSummary } from "./transfer.ts";
@@ -58,6 +59,8 @@ export interface Library {
   collect(options?: CollectOptions): AsyncGenerator<Collected>;
   /** Reads everything and says what is sound and what is not. */
   verify(references?: readonly string[]): AsyncGenerator<Finding>;
+  /** Writes the list that a web server needs beside the folder; gives the number of adapters in it. */
+  writeCatalogue(): Promise<number>;
   /** Makes the index anew; everything else does so by itself where it finds it damaged. */
   rebuild(): Promise<void>;
   close(): void;
@@ -95,6 +98,7 @@ const methods = (store: LibraryFolder): Library => ({
     for (const reference of references ?? []) digests.push((await getAdapter(store, reference)).digest);
     yield* verifyLibrary(store, references === undefined ? undefined : digests);
   },
+  writeCatalogue: () => writeCatalogue(store),
   rebuild: () => store.rebuild(),
   close: () => store.close(),
 });

@@ -176,8 +176,24 @@ it("export and import carry an adapter from library to library", async () => {
   );
 });
 
+it("push, pull and sync move what is missing", async () => {
+  const there = at("there");
+  const pushed = await say(["push", there, "soup@1"]);
+  expect(pushed.stdout).toMatch(/^soup@1 {2}new, \d+ B\n1 adapters to .*there: 1 new, 0 known better now, \d+ B\.\n$/);
+  expect(await json("push", there)).toMatchObject({ remote: there, adapters: 4, new: 3 });
+  const fresh = at("fresh");
+  expect(await lowrankJson(["library", "pull", there, "cake", "--library", fresh])).toMatchObject({ adapters: 1, new: 1 });
+  expect(await lowrankJson(["library", "sync", there, "--library", fresh])).toMatchObject({
+    pulled: { new: 3 },
+    pushed: { new: 0, moved: 0 },
+  });
+  const { code, stderr } = await lowrank(["library", "pull", at("nowhere"), "--library", fresh]);
+  expect([code, oneLine(stderr)]).toEqual([1, expect.stringContaining("There is no library.")]);
+});
+
 it("rebuild counts what it found", async () => {
-  expect((await say(["rebuild"])).stdout).toMatch(/^4 versions in .*\.\n$/);
+  expect((await say(["rebuild", "--catalogue"])).stdout).toMatch(/^4 versions in .*\.\nThe catalogue names 4 adapters\.\n$/);
+  expect(readFileSync(join(library, "catalogue.jsonl"), "utf8").trimEnd().split("\n")).toHaveLength(4);
 });
 
 it("without a library says how to begin", async () => {
