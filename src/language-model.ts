@@ -1,5 +1,6 @@
 /** @file A pretrained model in hand: attach adapters, train them, generate with them, merge them. The library's front door; it knows nothing about flags or terminals. */
-import { loadExamples, type Dataset } from "./data/index.ts";
+import { loadExamples, type Dataset, type Texts } from "./data/index.ts";
+import { predict, type Prediction, type PredictOptions } from "./evaluate/index.ts";
 import { loadTokenizer, resolveModel, type Tokenizer } from "./formats/index.ts";
 import {
   adaptedInference,
@@ -32,9 +33,8 @@ import {
   calibrationBatches,
   calibrationOf,
   checkOutput,
-  lossFor,
-  lossNamed,
-  nextToken,
+  lossForModel,
+  lossOfHead,
   run,
   type Loss,
   type RunSettings,
@@ -98,6 +98,11 @@ export interface TextOptions extends GenerateOptions {
   readonly merge?: boolean;
 }
 
+export interface ClassifyOptions extends PredictOptions {
+  /** Adapters at work, each with its weight; none for the base alone. */
+  readonly adapters?: readonly WeightedAdapter[];
+}
+
 export interface LanguageModel {
   readonly base: Base;
   readonly tokenizer: Tokenizer;
@@ -114,6 +119,8 @@ export interface LanguageModel {
   generator(options?: Pick<TextOptions, "adapters" | "merge">): Promise<Generator>;
   /** Text after a prompt, piece by piece; for several texts `generator` is faster. */
   generate(prompt: string, options?: TextOptions): AsyncGenerator<string, FinishReason>;
+  /** What a classifier says of texts, or of pairs of them, in their order. */
+  classify(texts: readonly (string | Texts)[], options?: ClassifyOptions): Promise<Prediction[]>;
   /** Writes a checkpoint with the adapters folded in, with the base's tokenizer; tensors keep the base's type unless `dtype` names one. */
   merge(directory: string, adapters: readonly WeightedAdapter[], options?: MergedCheckpointOptions): Promise<void>;
   /** Frees everything; the process can end. */
@@ -148,7 +155,7 @@ export const loadModel = async (reference: string, options: OrtOptions & BaseOpt
     typeof data === "string" ? loadExamples(kind, { path: data, tokenizer, maxLength }) : data;
 
   const calibration = async (from: StartData, seed: number): Promise<Calibration> => {
-    const { loss = nextToken, batches: count = 8, batchSize = defaultSettings.batchSize } = from;
+    const { loss = lossOfHead(base.model), batches: count = 8, batchSize = defaultSettings.batchSize } = from;
     const { sequenceLength = Math.min(defaultSettings.sequenceLength, base.model.maxPositions) } = from;
     const { examples } = await dataset(from.data, loss, sequenceLength);
     return calibrationOf({ backend, base, loss, batches: calibrationBatches(loss, { examples, count, batchSize, sequenceLength, seed }) });
@@ -172,7 +179,7 @@ export const loadModel = async (reference: string, options: OrtOptions & BaseOpt
     train: async function* ({ data, evalData, loss: chosen, output, adapter, resume = false, signal, ...given }) {
       const sequenceLength = Math.min(defaultSettings.sequenceLength, base.model.maxPositions);
       const settings = { ...defaultSettings, sequenceLength, ...given };
-      const loss = chosen ?? (typeof data === "string" ? lossNamed(await lossFor(data)) : nextToken);
+      const loss = chosen ?? (await lossForModel(base.model, typeof data === "string" ? data : undefined));
       await checkOutput(output, resume);
       yield* run({
         backend,
@@ -193,6 +200,15 @@ export const loadModel = async (reference: string, options: OrtOptions & BaseOpt
         return yield* generator.text(prompt, options);
       } finally {
         await generator.close();
+      }
+    },
+    classify: async (texts, { adapters = [], ...given } = {}) => {
+      const inference = await inferenceOf(backend, base, { adapters });
+      try {
+        const pairs = texts.map((text): Texts => (typeof text === "string" ? [text] : text));
+        return await predict(backend, inference, tokenizer, pairs, given);
+      } finally {
+        await inference.dispose();
       }
     },
     merge: (folder, adapters, options) => writeMergedCheckpoint(backend, base, adapters, folder, options),

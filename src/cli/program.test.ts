@@ -9,6 +9,7 @@ const commands = [
   "evaluate",
   "generate",
   "chat",
+  "classify",
   "inspect",
   "merge",
   "compose",

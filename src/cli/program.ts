@@ -5,6 +5,7 @@ import type { z } from "zod";
 import { benchGenerate } from "./commands/bench-generate.ts";
 import { benchTrain } from "./commands/bench-train.ts";
 import { chat } from "./commands/chat.ts";
+import { classify } from "./commands/classify.ts";
 import { compose } from "./commands/compose.ts";
 import { evaluate } from "./commands/evaluate.ts";
 import { exportCommand } from "./commands/export.ts";
@@ -79,7 +80,7 @@ const family = (name: string, summary: string, entries: readonly Entry[]): Entry
 const groups: Readonly<Record<string, readonly Entry[]>> = {
   "Start:": [entry(quickstart)],
   "Train:": [entry(train), entry(pretrain), entry(evaluate)],
-  "Use:": [entry(generate), entry(chat)],
+  "Use:": [entry(generate), entry(chat), entry(classify)],
   "Adapters and models:": [
     entry(inspect),
     entry(merge),

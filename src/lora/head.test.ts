@@ -75,6 +75,10 @@ describe("a new classifier on a language model's checkpoint", () => {
     expect(await adapterLabels(output)).toEqual(spam);
     const loaded = await loadAdapter(output, other.model, { baseDigest: other.digest });
     expect(loaded.parameters).toEqual(parameters);
+    await expect(loadAdapter(output, (await openBase(folder)).model, { baseDigest: base.digest })).rejects.toMatchObject({
+      code: "adapter-mismatch",
+      fix: "The adapter is for the task SEQ_CLS and the model's head for CAUSAL_LM: use a command, or a head, that is for SEQ_CLS.",
+    });
   });
 
   it("comes along into a merged checkpoint, which is a classifier and leaves the language model's head behind", async () => {

@@ -72,7 +72,13 @@ export const saveAdapter = async (directory: string, model: Model, stored: Store
   });
 };
 
-const checkTensors = (adapter: Adapter, tensors: ReadonlyMap<string, HostTensor>, where: string): void => {
+/** What to do about tensors that do not fit: often the adapter is for another head. */
+const remedy = ({ config: { task_type: task } }: Adapter, { head }: Model, otherwise: string): string =>
+  task === null || task === head.task
+    ? otherwise
+    : `The adapter is for the task ${task} and the model's head for ${head.task}: use a command, or a head, that is for ${task}.`;
+
+const checkTensors = (adapter: Adapter, model: Model, tensors: ReadonlyMap<string, HostTensor>, where: string): void => {
   const leftOut = new Set(shiftNames(adapter));
   const kept = [...adapter.layout.slots, ...adapter.frozen.slots].filter(({ name }) => !leftOut.has(name));
   const slots = new Map(kept.map((slot) => [slot.name, slot]));
@@ -84,7 +90,7 @@ const checkTensors = (adapter: Adapter, tensors: ReadonlyMap<string, HostTensor>
   if (missing.length > 0)
     throw new LowrankError("adapter-mismatch", `The adapter lacks ${missing.length} of its tensors: ${list(missing)}.`, {
       where,
-      fix: "Copy the adapter again, or check that its configuration belongs to it.",
+      fix: remedy(adapter, model, "Copy the adapter again, or check that its configuration belongs to it."),
     });
   if (extra.length > 0)
     throw new LowrankError(
@@ -92,7 +98,7 @@ const checkTensors = (adapter: Adapter, tensors: ReadonlyMap<string, HostTensor>
       `The adapter has ${extra.length} tensors that its configuration gives no place in this model: ${list(extra)}.`,
       {
         where,
-        fix: "Use the base and the configuration that the adapter was trained with.",
+        fix: remedy(adapter, model, "Use the base and the configuration that the adapter was trained with."),
       },
     );
   if (misshaped.length > 0)
@@ -172,7 +178,7 @@ export const loadAdapter = async (
   checkRounding(adapter, directory);
   const read: SavedContent = { config: adapter.config, targets, tensors: unstackExperts([...targets.values()], content.tensors), metadata };
   const { tensors } = variant.opened?.(read) ?? read;
-  checkTensors(adapter, tensors, directory);
+  checkTensors(adapter, model, tensors, directory);
   const stored: StoredAdapter =
     shiftNames(adapter).length > 0
       ? await startAgain(adapter, start, directory)

@@ -2,7 +2,7 @@
 export { frozenModules, modelModules, openBase, roundedLinear, storedTensors, storedValues, type Base, type BaseOptions } from "./base.ts";
 export { modelOf } from "./family.ts";
 export { interleavedRows, type GgufDescription, type GgufLayout, type GgufPlace } from "./gguf.ts";
-export { withLabels } from "./heads/labels.ts";
+export { labelsIn, withLabels } from "./heads/labels.ts";
 export { namedTensors } from "./named-tensors.ts";
 export { startValues } from "./start.ts";
 export type {

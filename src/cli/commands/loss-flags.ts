@@ -1,6 +1,8 @@
 /** @file The loss that the flags of a command describe, or that its data call for. It knows nothing about any loss. */
 import type { z } from "zod";
-import { lossFor, lossNamed, type Loss, type LossName } from "../../train/index.ts";
+import type { Model } from "../../models/index.ts";
+import { lossFor, lossNamed, lossOfHead, nextToken, type Loss, type LossName } from "../../train/index.ts";
+import { LowrankError } from "../../util/index.ts";
 import { fieldsOf, type DataOptions } from "./training-data.ts";
 import type { lossOptions } from "./train-options.ts";
 
@@ -12,8 +14,18 @@ const nameOf = ({ loss, stream, data, format, ...options }: LossOptions & DataOp
   return stream ? "next-token" : lossFor(data, { fields: fieldsOf(options), ...(format !== "auto" && { format }) });
 };
 
-/** Settings that the loss does not know are `invalid-argument`. */
-export const lossOf = async (options: LossOptions & DataOptions): Promise<Loss> => {
+/** The loss for a model. Settings that it does not know, and losses for another head than the model's, are `invalid-argument`. */
+export const lossOf = async (options: LossOptions & DataOptions, model: Model): Promise<Loss> => {
   const { beta, labelSmoothing, lambda, desirableWeight, undesirableWeight } = options;
-  return lossNamed(await nameOf(options), { beta, labelSmoothing, lambda, desirableWeight, undesirableWeight });
+  const settings = { beta, labelSmoothing, lambda, desirableWeight, undesirableWeight };
+  const own = lossOfHead(model);
+  if (own === nextToken) return lossNamed(await nameOf(options), settings);
+  const [[foreign] = []] = Object.entries({ loss: options.loss === "auto" ? undefined : options.loss, ...settings }).filter(
+    ([, value]) => value !== undefined,
+  );
+  if (foreign !== undefined)
+    throw new LowrankError("invalid-argument", `The head of this ${model.type} is trained by ${own.name} alone.`, {
+      fix: `Leave --${foreign.replaceAll(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`)} out.`,
+    });
+  return own;
 };

@@ -12,6 +12,7 @@ import { folderBytes } from "../folder-bytes.ts";
 import { checkOutputFile, checkOutputFolder } from "../output-place.ts";
 import { parseSize } from "../size-text.ts";
 import { formatBytes } from "../ui/format.ts";
+import { labelsOfAdapters } from "./labels.ts";
 import type { MergeOptions } from "./merge.ts";
 import { modelFolder, openAdapters, ortOptions, type NamedAdapter } from "./open-model.ts";
 
@@ -71,7 +72,8 @@ const writers = {
 export const run = async (options: MergeOptions, context: CommandContext): Promise<object> => {
   const { checkOutput, write } = writers[options.format];
   await checkOutput(options.output, options.force);
-  const base = await openBase(await modelFolder(options.model, context));
+  const classifier = await labelsOfAdapters(options, context);
+  const base = await openBase(await modelFolder(options.model, context), classifier && { classifier });
   const backend = ortBackend(ortOptions(options));
   try {
     const adapters = await openAdapters({ base, backend }, options.adapter, options, context);

@@ -58,9 +58,13 @@ interface ModelFlags extends Place {
 
 export const ortOptions = ({ device, threads }: Place): OrtOptions => ({ device, ...(threads !== undefined && { threads }) });
 
-/** Opens the model that a command's flags name. */
-export const openModel = async (flags: ModelFlags, context: CommandContext): Promise<LanguageModel> =>
-  loadModel(await modelFolder(flags.model, context), { ...ortOptions(flags), ...precisionOf(flags.basePrecision) });
+/** Opens the model that a command's flags name; `head` says which labels it gets a classifier for. */
+export const openModel = async (
+  flags: ModelFlags,
+  context: CommandContext,
+  head: Pick<BaseOptions, "classifier" | "seed"> = {},
+): Promise<LanguageModel> =>
+  loadModel(await modelFolder(flags.model, context), { ...ortOptions(flags), ...precisionOf(flags.basePrecision), ...head });
 
 /** The folder of an adapter: the one that is named, or that of this name in the library or on the hub. */
 export const adapterFolder = async (reference: string, options: ResolveAdapterOptions, context: CommandContext): Promise<string> => {

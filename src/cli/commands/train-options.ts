@@ -12,6 +12,8 @@ const formatNames = [
   "alpaca-preference",
   "implicit-preference",
   "judged",
+  "labelled",
+  "labelled-pair",
 ] as const;
 
 const data = { group: "Data" };

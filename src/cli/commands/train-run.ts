@@ -4,6 +4,7 @@ import type { LoraConfig, StoredAdapter } from "../../lora/index.ts";
 import type { CommandContext } from "../context.ts";
 import { formatBytes, formatCount, formatPercent } from "../ui/format.ts";
 import { folderBytes } from "../folder-bytes.ts";
+import { labelsToTrain } from "./labels.ts";
 import { lossOf } from "./loss-flags.ts";
 import { openModel } from "./open-model.ts";
 import { preparePublishing } from "./publish-result.ts";
@@ -31,9 +32,10 @@ export const adapterConfig = (options: TrainOptions): Partial<LoraConfig> => ({
 
 export const run = async (options: TrainOptions, context: CommandContext): Promise<TrainingResult> => {
   const publish = await preparePublishing(options);
-  const model = await openModel(options, context);
+  const classifier = await labelsToTrain(options, context);
+  const model = await openModel(options, context, { ...(classifier && { classifier }), seed: options.seed });
   try {
-    const loss = await lossOf(options);
+    const loss = await lossOf(options, model.base.model);
     const data = await loadTrainingData(options, model.tokenizer, loss);
     showData(data, loss, model.tokenizer, context);
     const { base, backend } = model;
@@ -66,7 +68,8 @@ export const run = async (options: TrainOptions, context: CommandContext): Promi
       );
       if (publish !== undefined)
         return { ...result, published: await publish(result, fingerprint(loss.kind, data.data.examples), context) };
-      context.out(`Try it: lowrank generate --model ${options.model} --adapter ${options.output} "…"`);
+      const use = base.model.head.predicts === "tokens" ? "generate" : "classify";
+      context.out(`Try it: lowrank ${use} --model ${options.model} --adapter ${options.output} "…"`);
     }
     return result;
   } finally {

@@ -11,6 +11,10 @@ const options = z.object({
   output: z.string().describe("folder for the adapter, its checkpoints and the log").meta({ placeholder: "dir" }),
   publish: z.string().optional().describe("put the adapter into the library under this name").meta({ placeholder: "name" }),
   ...libraryOption,
+  task: z
+    .enum(["auto", "classify", "regress"])
+    .default("auto")
+    .describe("what the model is to predict: the labels of texts as classes or as numbers; auto: what its head predicts"),
   method: z.enum(["lora", "full"]).default("lora").describe("train an adapter, or every parameter"),
   ...dataOptions,
   ...lossOptions,
@@ -56,6 +60,7 @@ export const train = defineCommand({
     "lowrank train --model ./base --data train.csv --eval-data valid.csv --rank 16 --epochs 3 --output runs/orders",
     "lowrank train --model ./base --data pairs.jsonl --loss dpo --beta 0.1 --learning-rate 5e-5 --output runs/preferred",
     "lowrank train --model ./base --data chats.jsonl --output runs/chats --init pissa",
+    "lowrank train --model ./base --task classify --data sms.csv --fields text=message --hold-out 0.1 --output runs/spam",
     "lowrank train --config recipe.yaml --learning-rate 1e-3",
     "lowrank train --config recipe.yaml --resume",
     "lowrank train --model ./base --data chats.jsonl --output runs/chats --publish chats",

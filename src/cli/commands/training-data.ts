@@ -90,6 +90,13 @@ const droppedText = ({ dropped }: DatasetReport): string =>
     .map(([reason, rows]) => `${formatCount(rows)} (${reason})`)
     .join(", ") || "none";
 
+const endText = ({ endToken, examples }: DatasetReport, noun: string): string =>
+  endToken === undefined
+    ? "not supervised"
+    : `${endToken.text} is supervised in ${formatCount(endToken.examples)} of ${formatCount(examples)} ${noun}s`;
+
+const lossNames = { all: "all tokens", completion: "completions", label: "labels" } as const;
+
 /** Tells what the model will see: one example with its supervised tokens marked, and the report. */
 export const showData = (
   { data, heldOut }: TrainingData,
@@ -98,23 +105,21 @@ export const showData = (
   context: CommandContext,
 ): void => {
   const { report } = data;
+  const { writes = true } = kind;
   const [example] = data.examples;
   const parts = Object.entries(kind.partsOf(example));
   context.out(`First ${kind.noun}, as the model sees it (${kind.whereOf(example)}):`);
   for (const [part, row] of parts) {
-    if (parts.length > 1) context.out(`${part}:`);
+    if (parts.length > 1 || !writes) context.out(`${part}:`);
     context.out(formatPreview(previewExample(row, tokenizer), context));
   }
-  const end = report.endToken;
-  const ending =
-    end === undefined
-      ? "not supervised"
-      : `${end.text} is supervised in ${formatCount(end.examples)} of ${formatCount(report.examples)} ${kind.noun}s`;
+  const shares = writes ? `, ${formatPercent(report.supervisedShare)} supervised` : "";
+  const ending = writes ? `End token: ${endText(report, kind.noun)}. ` : "";
   context.out(
-    `${formatCount(report.examples)} ${kind.noun}s (${report.format}, ${name} loss over ${report.loss === "all" ? "all tokens" : "completions"}), ` +
-      `${formatCount(report.tokens)} tokens, ${formatPercent(report.supervisedShare)} supervised.`,
+    `${formatCount(report.examples)} ${kind.noun}s (${report.format}, ${name} loss over ${lossNames[report.loss]}), ` +
+      `${formatCount(report.tokens)} tokens${shares}.`,
   );
-  context.out(`End token: ${ending}. Truncated: ${formatCount(report.truncated)}. Dropped: ${droppedText(report)}.`);
+  context.out(`${ending}Truncated: ${formatCount(report.truncated)}. Dropped: ${droppedText(report)}.`);
   if (heldOut !== undefined)
     context.out(`Held out: ${formatCount(heldOut.examples.length)} ${kind.noun}s, ${formatCount(heldOut.report.tokens)} tokens.`);
   if (report.template === "plain") context.out("The model has no chat template; the plain one is used.");

@@ -1,5 +1,6 @@
 /** @file What a training run says, in lines that stay on the screen. It knows nothing about terminals. */
 import type { Colors } from "picocolors/types.js";
+import { figuresOfCounts } from "../../evaluate/metrics/counts.ts";
 import type { DataReady, EvalEnd, RunEnd, RunStart, StepEnd, TrainEvent } from "../../train/events.ts";
 import { formatBytes, formatCount, formatDuration, formatFigure, formatPercent, formatRate } from "./format.ts";
 
@@ -40,11 +41,11 @@ export const metricTexts = (metrics: StepEnd["metrics"]): string[] =>
     ([name, value]) => `${name.replaceAll(/[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`)} ${formatFigure(value)}`,
   );
 
-const evalEnd = ({ step, loss, metrics, best }: EvalEnd, { green }: Colors): string[] => [
+const evalEnd = ({ step, loss, metrics, counts, best }: EvalEnd, { green }: Colors): string[] => [
   [
     `step ${formatCount(step)}`,
     `held-out loss ${formatFigure(loss)}`,
-    ...metricTexts(metrics),
+    ...metricTexts({ ...metrics, ...figuresOfCounts(counts) }),
     ...(best ? [green("best so far")] : []),
   ].join("  "),
 ];

@@ -30,6 +30,12 @@ export const labelsOf = (config: Config, where: string): Pick<Head, "labels" | "
   return { labels, predicts: problems[read.oneOf("problem_type", Object.keys(problems) as (keyof typeof problems)[], fallback)] };
 };
 
+/** The same of a configuration whose class is a classifier's; undefined for any other. */
+export const labelsIn = (config: Config, where: string): Pick<Head, "labels" | "predicts"> | undefined => {
+  const classes = config["architectures"];
+  return Array.isArray(classes) && String(classes[0]).endsWith("ForSequenceClassification") ? labelsOf(config, where) : undefined;
+};
+
 /** The configuration of a classifier with these labels, made from that of a model of the same family with any head. */
 export const withLabels = (config: Config, { labels, predicts }: Pick<Head, "labels" | "predicts">): Config => {
   const { num_labels: _count, architectures, ...rest } = config;

@@ -1,7 +1,9 @@
 /** @file The losses by name, and which one a data file calls for. */
 import { fittingFormat, readRows, withFields, type FieldNames } from "../../data/index.ts";
+import type { Model } from "../../models/index.ts";
 import { LowrankError } from "../../util/index.ts";
 import { dpo, type DpoSettings } from "./dpo.ts";
+import { lossOfHead } from "./head.ts";
 import { kto, type KtoSettings } from "./kto.ts";
 import type { Loss } from "./loss.ts";
 import { nextToken } from "./next-token.ts";
@@ -26,6 +28,12 @@ export const losses = {
 
 export type LossName = keyof typeof losses;
 
+/** How the data are to be read. */
+export interface LossForOptions {
+  readonly fields?: FieldNames;
+  readonly format?: string;
+}
+
 const names = Object.keys(losses) as LossName[];
 
 /** A loss by its name. Settings that it does not know are `invalid-argument`. */
@@ -43,11 +51,17 @@ export const lossNamed = (
   return make(Object.fromEntries(given));
 };
 
+/** The loss for a model and data: that of its head, unless it only writes on and the data call for another. */
+export const lossForModel = async (model: Model, path?: string, options: LossForOptions = {}): Promise<Loss> => {
+  const own = lossOfHead(model);
+  return own !== nextToken || path === undefined ? own : lossNamed(await lossFor(path, options));
+};
+
 /**
  * The loss that data are made for, told from the format that is named or else from the first row: pairs of a chosen and a rejected answer
  * for DPO, answers with a label that is true or false for KTO, everything else for next-token prediction.
  */
-export const lossFor = async (path: string, { fields = {}, format }: { fields?: FieldNames; format?: string } = {}): Promise<LossName> => {
+export const lossFor = async (path: string, { fields = {}, format }: LossForOptions = {}): Promise<LossName> => {
   const formatsOf = (name: LossName) => lossNamed(name).kind.formats;
   if (format !== undefined) return names.find((name) => Object.hasOwn(formatsOf(name), format)) ?? "next-token";
   for await (const raw of readRows(path)) {
