@@ -27,3 +27,4 @@ export { cmaEs } from "./compose/search/cma-es.ts";
 export type { Search, SearchResult } from "./compose/search/minimiser.ts";
 export { nelderMead } from "./compose/search/nelder-mead.ts";
 export { extractAdapter, type ExtractOptions, type Extraction } from "./compose/extract.ts";
+export { adapterHealth, type HealthOptions, type ModuleHealth } from "./health.ts";

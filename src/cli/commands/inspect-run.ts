@@ -3,16 +3,20 @@ import { listFolder } from "../../formats/index.ts";
 import type { CommandContext } from "../context.ts";
 import { adapterLines, inspectAdapter } from "./inspect-adapter.ts";
 import { checkpointLines, inspectCheckpoint } from "./inspect-checkpoint.ts";
+import { healthLines, inspectHealth } from "./inspect-health.ts";
 import type { InspectOptions } from "./inspect.ts";
 import { adapterFolder } from "./open-model.ts";
 
-export const run = async ({ directory, tensors, library }: InspectOptions, context: CommandContext): Promise<object> => {
+export const run = async ({ directory, model, tensors, library }: InspectOptions, context: CommandContext): Promise<object> => {
   const folder = await adapterFolder(directory, library === undefined ? {} : { library }, context);
   const names = await listFolder(folder);
   if (names.includes("adapter_config.json")) {
     const report = await inspectAdapter(folder);
     for (const line of adapterLines(report, tensors, context)) context.out(line);
-    return report;
+    if (model === undefined) return report;
+    const health = await inspectHealth(folder, model, context);
+    for (const line of healthLines(health, tensors, context)) context.out(line);
+    return { ...report, health };
   }
   const report = await inspectCheckpoint(folder);
   for (const line of checkpointLines(report, tensors, context)) context.out(line);
