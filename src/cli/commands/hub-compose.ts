@@ -8,6 +8,7 @@ import { libraryOption } from "./library/options.ts";
 const strategyNames = [
   "cma-es",
   "nelder-mead",
+  "cma-es-from-zero",
   "gradient",
   "single",
   "uniform",

@@ -25,30 +25,49 @@ export interface Chosen {
 
 type Strategy = (options: StrategyOptions) => Promise<Chosen>;
 
+const bestOf = (losses: readonly number[]): number => losses.reduce((best, value, index) => (value < losses[best] ? index : best), 0);
+
 const size = (w: Float64Array): number => w.reduce((sum, value) => sum + Math.abs(value), 0) / w.length;
+
+const unit = (count: number, place: number): Float64Array => Float64Array.from({ length: count }, (_, index) => Number(index === place));
+
+/** Where a search may begin: with no adapter, with each one alone, with their mean. */
+const beginnings = (count: number): Float64Array[] => [
+  new Float64Array(count),
+  ...Array.from({ length: count }, (_, index) => unit(count, index)),
+  new Float64Array(count).fill(1 / count),
+];
 
 // L(w) + α·mean|w|   [Huang et al. 2023, §3.3]
 const searched =
-  (search: Search): Strategy =>
+  (search: Search, from: "best" | "zero"): Strategy =>
   async ({ loss, count, evaluations, bound, regularisation, seed }) => {
     const objective = async (points: readonly Float64Array[]): Promise<number[]> => {
       const values: number[] = [];
       for (const point of points) values.push((await loss.value(point)) + regularisation * size(point));
       return values;
     };
-    const found = await search(objective, { start: new Float64Array(count), step: 0.3, bound, evaluations, random: random(seed) });
-    return { weights: found.point, loss: found.value - regularisation * size(found.point), evaluations: found.evaluations };
+    // Half of the budget at most goes into choosing where to begin.
+    const tried = from === "best" && 2 * (count + 2) <= evaluations ? beginnings(count) : [new Float64Array(count)];
+    const values = tried.length === 1 ? [Infinity] : await objective(tried);
+    const best = { point: tried[bestOf(values)], value: values[bestOf(values)] };
+    const asked = tried.length === 1 ? 0 : tried.length;
+    const searchedFrom = await search(objective, {
+      start: best.point,
+      step: 0.3,
+      bound,
+      evaluations: evaluations - asked,
+      random: random(seed),
+    });
+    const { point, value } = searchedFrom.value < best.value ? searchedFrom : best;
+    return { weights: point, loss: value - regularisation * size(point), evaluations: asked + searchedFrom.evaluations };
   };
-
-const unit = (count: number, place: number): Float64Array => Float64Array.from({ length: count }, (_, index) => Number(index === place));
 
 const singles = async ({ loss, count }: StrategyOptions): Promise<number[]> => {
   const losses: number[] = [];
   for (let index = 0; index < count; index++) losses.push(await loss.value(unit(count, index)));
   return losses;
 };
-
-const bestOf = (losses: readonly number[]): number => losses.reduce((best, value, index) => (value < losses[best] ? index : best), 0);
 
 const at = async ({ loss }: StrategyOptions, weights: Float64Array): Promise<Chosen> => ({
   weights,
@@ -102,8 +121,9 @@ const gradient: Strategy = async ({ loss, count, evaluations, bound, regularisat
 
 /** By name; the first is what is used where none is named. */
 export const strategies = {
-  "cma-es": searched(cmaEs),
-  "nelder-mead": searched(nelderMead),
+  "cma-es": searched(cmaEs, "best"),
+  "nelder-mead": searched(nelderMead, "best"),
+  "cma-es-from-zero": searched(cmaEs, "zero"),
   gradient,
   single,
   uniform: (options) => at(options, new Float64Array(options.count).fill(1 / options.count)),
