@@ -77,7 +77,7 @@ const roundingError = async (base: Weights, target: AdapterTarget): Promise<Floa
   if (base.precision === undefined)
     throw new LowrankError("invalid-argument", "This start makes up for the rounding of the base, and this base is not rounded.", {
       where: module,
-      fix: "Choose a base precision with fewer bits, or another start.",
+      fix: "Choose a base precision with fewer bits (--base-precision), or another start.",
     });
   const { round, restore } = precisions[base.precision];
   const W = await targetWeight(base, target);
@@ -137,8 +137,14 @@ const shareRanks = async (
   const sharing = starts.filter(([, { ranks }]) => ranks !== undefined);
   if (sharing.length === 0) return { adapter, found };
   const rule = sharing[0][1].ranks!;
-  for await (const [target, learnt] of learn(sharing, calibration))
-    found.set(target.module, await withContext(base, target, { seed, backend, learnt }, rule.components));
+  // By what they are made from: modules that read the same have the same.
+  const made = new WeakMap<InputMoments, Map<number, Components>>();
+  for await (const [target, learnt] of learn(sharing, calibration)) {
+    const alike = (learnt.inputs && made.get(learnt.inputs)) ?? new Map<number, Components>();
+    const components = alike.get(target.rank) ?? (await withContext(base, target, { seed, backend, learnt }, rule.components));
+    if (learnt.inputs) made.set(learnt.inputs, alike.set(target.rank, components));
+    found.set(target.module, components);
+  }
   const candidates = sharing.map(([target]) => ({ target, shares: found.get(target.module)!.shares }));
   const ranks = new Map(sharedRanks(candidates).map((rank, index) => [candidates[index].target.module, rank]));
   const targets = [...adapter.targets.values()];

@@ -131,6 +131,9 @@ describe("configuration", () => {
     [{ adalora: { beta1: 1 } }, '"beta1" is 1 where a number between 0 and 1 is needed.'],
     [{ adalora: {}, use_dora: true }, 'AdaLoRA excludes "use_dora", "lora_bias" and "use_rslora".'],
     [{ adalora: { total_step: 9, tinit: 5, tfinal: 4 } }, 'No update is left in which ranks could be taken: "total_step" is 9.'],
+    [{ eva_config: { rho: 0.5 } }, '"eva_config" is {"rho":0.5} where rho (1 or more), use_label_mask, '],
+    [{ corda_config: { corda_method: "both" } }, '"corda_config" is {"corda_method":"both"} where corda_method ("ipm" or "kpm")'],
+    [{ lora_ga_config: { scale: "large" } }, "where direction (ArB2r, A2rBr, ArBr, random), scale (stable, "],
     [{ bias: "some" }, '"bias" is "some" where "none", "all" or "lora_only" is needed.'],
   ])("refuses %j", (given, message) => expect(() => loraConfig(given as Partial<LoraConfig>)).toThrow(message));
 

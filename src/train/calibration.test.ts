@@ -96,6 +96,15 @@ describe("moments of inputs", () => {
     moments.sum.forEach((value, index) => expect(value).toBeCloseTo(sum[index], 3));
   });
 
+  it("are the same object for modules that read the same", async () => {
+    const targets = targetsOf(["q_proj", "v_proj", "o_proj", "gate_proj", "up_proj"]);
+    const all = await collected(
+      calibrationOf({ backend, base: bases.whole, loss: nextToken, batches }).inputs(targets, { rows: "all", scale: "none" }),
+    );
+    const firsts = all.map((moments) => all.indexOf(moments));
+    expect(firsts).toEqual([0, 0, 2, 3, 3, 5, 5, 7, 8, 8]);
+  });
+
   it("come for every module, in order, the head too", async () => {
     const targets = targetsOf(["up_proj", "lm_head", "q_proj", "down_proj"]);
     const calibration = calibrationOf({ backend, base: bases.whole, loss: nextToken, batches });

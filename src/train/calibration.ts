@@ -1,7 +1,7 @@
 /** @file What starting values learn from data before training: moments of what modules read, and gradients of their weights. It knows no initialisation. */
 import { planBatches } from "../data/index.ts";
 import { add, divide, gradients, input, matmul, max, multiply, program, sum, type Graph, type Tensor } from "../graph/index.ts";
-import { findBase, type AdapterTarget, type Calibration, type InputOptions } from "../lora/index.ts";
+import { findBase, type AdapterTarget, type Calibration, type InputMoments, type InputOptions } from "../lora/index.ts";
 import { modelModules, storedTensors, type Base } from "../models/index.ts";
 import type { Modules } from "../nn/index.ts";
 import type { Backend, Executable, Feed, Resident } from "../runtime/index.ts";
@@ -131,12 +131,10 @@ export const calibrationBatches = <Example>(
 export const calibrationOf = ({ backend, base, batches, loss }: CalibrationOptions): Calibration => {
   const { model } = base;
   const parameters = new Set(model.parameters.map(({ name }) => name));
-  const inputSums = (
-    batches: readonly LabelledRows[],
-    targets: readonly AdapterTarget[],
-    { rows, scale }: InputOptions,
-  ): Promise<Record<string, HostTensor>> =>
-    sumsOf(backend, batches, {
+  /** The sums, and for each module the one under whose name they are: of those that read the same, the first. */
+  const inputSums = async (batches: readonly LabelledRows[], targets: readonly AdapterTarget[], { rows, scale }: InputOptions) => {
+    const first = new Map<string, string>();
+    const sums = await sumsOf(backend, batches, {
       shapeOf: ({ rows: B, length: T }) => ({ B, T }),
       feeds: (batch, { B, T }) => ({ ...rowFeeds(batch), mask: f32(rowMask(batch, rows), [B * T, 1]) }),
       outputs: (shape) => {
@@ -145,9 +143,15 @@ export const calibrationOf = ({ backend, base, batches, loss }: CalibrationOptio
         const hidden = hiddenStates({ model, differentiable: false }, modules, tokenInputs(shape));
         model.head.logits(modules, hidden);
         const mask = input("mask", [shape.B * shape.T, 1]);
+        const readers = new Map<Tensor, string>();
+        for (const { module } of targets) {
+          const read = readBy(module, seen, shape.B * shape.T);
+          if (!readers.has(read)) readers.set(read, module);
+          first.set(module, readers.get(read)!);
+        }
         return Object.fromEntries(
-          targets.flatMap(({ module }) => {
-            const masked = multiply(readBy(module, seen, shape.B * shape.T), mask); // (N, in)
+          [...readers].flatMap(([read, module]) => {
+            const masked = multiply(read, mask); // (N, in)
             const x = scale === "largest" ? divide(masked, max(masked, [0, 1])) : masked;
             return [
               [`${module} second`, matmul(x, x, { transposeA: true })], // (in, in)
@@ -157,6 +161,8 @@ export const calibrationOf = ({ backend, base, batches, loss }: CalibrationOptio
         );
       },
     });
+    return { sums, first };
+  };
 
   const gradientSums = (targets: readonly AdapterTarget[]): Promise<Record<string, HostTensor>> =>
     sumsOf(backend, batches, {
@@ -183,14 +189,14 @@ export const calibrationOf = ({ backend, base, batches, loss }: CalibrationOptio
         });
       const rows = labelled.reduce((total, batch) => total + rowMask(batch, options.rows).reduce((count, value) => count + value, 0), 0);
       for (const group of grouped(targets, ({ inFeatures }) => 4 * inFeatures ** 2)) {
-        const sums = await inputSums(labelled, group, options);
-        for (const { module } of group)
-          yield {
-            second: sums[`${module} second`].data as Float32Array,
-            sum: sums[`${module} sum`].data as Float32Array,
-            rows,
-            batches: batches.length,
-          };
+        const { sums, first } = await inputSums(labelled, group, options);
+        const moments = new Map<string, InputMoments>();
+        for (const { module } of group) {
+          const name = first.get(module)!;
+          const [second, sum] = ["second", "sum"].map((part) => sums[`${name} ${part}`].data as Float32Array);
+          moments.set(name, moments.get(name) ?? { second, sum, rows, batches: batches.length });
+          yield moments.get(name)!;
+        }
       }
     },
     gradients: async function* (targets) {

@@ -15,25 +15,20 @@ export interface Svd {
 const sweeps = 60;
 const precision = 2 ** -52;
 
-/** Makes x and y orthogonal by a rotation, which j and k go along with; false where they were. */
-const rotate = (x: Float64Array, y: Float64Array, j: Float64Array, k: Float64Array): boolean => {
-  const [xx, yy, xy] = [dot(x, x), dot(y, y), dot(x, y)];
-  if (Math.abs(xy) <= precision * Math.sqrt(xx * yy)) return false;
-  // tan of the smaller of the two angles that do it.
+/** x and y by the angle of a cosine and a sine. */
+const turn = (x: Float64Array, y: Float64Array, cosine: number, sine: number): void => {
+  for (let index = 0; index < x.length; index++) {
+    const value = x[index];
+    x[index] = cosine * value - sine * y[index];
+    y[index] = sine * value + cosine * y[index];
+  }
+};
+
+/** The tangent of the smaller of the two angles that make vectors orthogonal, by their products; 0 where they are. */
+const tangentOf = (xx: number, yy: number, xy: number): number => {
+  if (Math.abs(xy) <= precision * Math.sqrt(xx * yy)) return 0;
   const zeta = (yy - xx) / (2 * xy);
-  const tangent = (zeta >= 0 ? 1 : -1) / (Math.abs(zeta) + Math.hypot(1, zeta));
-  const cosine = 1 / Math.hypot(1, tangent);
-  const sine = cosine * tangent;
-  for (const [p, q] of [
-    [x, y],
-    [j, k],
-  ])
-    for (let index = 0; index < p.length; index++) {
-      const [a, b] = [p[index], q[index]];
-      p[index] = cosine * a - sine * b;
-      q[index] = sine * a + cosine * b;
-    }
-  return true;
+  return (zeta >= 0 ? 1 : -1) / (Math.abs(zeta) + Math.hypot(1, zeta));
 };
 
 /** The unit vectors of all but the zero ones, which a basis of the rest takes the place of. */
@@ -50,7 +45,19 @@ const rotated = (rows: Vectors): Svd => {
   const J = unitVectors(work.length);
   for (let sweep = 0, moved = true; moved && sweep < sweeps; sweep++) {
     moved = false;
-    for (let p = 0; p < work.length; p++) for (let q = p + 1; q < work.length; q++) if (rotate(work[p], work[q], J[p], J[q])) moved = true;
+    const squares = work.map((row) => dot(row, row));
+    for (let p = 0; p < work.length; p++)
+      for (let q = p + 1; q < work.length; q++) {
+        const product = dot(work[p], work[q]);
+        const tangent = tangentOf(squares[p], squares[q], product);
+        if (tangent === 0) continue;
+        moved = true;
+        const cosine = 1 / Math.hypot(1, tangent);
+        turn(work[p], work[q], cosine, cosine * tangent);
+        turn(J[p], J[q], cosine, cosine * tangent);
+        squares[p] -= tangent * product;
+        squares[q] += tangent * product;
+      }
   }
   const sizes = work.map(norm);
   const order = sizes.map((_, index) => index).sort((a, b) => sizes[b] - sizes[a]);

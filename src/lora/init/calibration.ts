@@ -22,6 +22,7 @@ export interface InputMoments {
 
 /** What batches of data say about the modules of a base, one after another in the order asked, so that nothing is kept longer than needed. */
 export interface Calibration {
+  /** Modules that read the same get the same object. */
   inputs(targets: readonly AdapterTarget[], options: InputOptions): AsyncIterable<InputMoments>;
   /** The gradient of the mean loss with respect to each weight, as the checkpoint holds it, averaged over the batches. */
   gradients(targets: readonly AdapterTarget[]): AsyncIterable<HostTensor>;

@@ -1,6 +1,6 @@
 /**
  * @file LoftQ: A and B begin as the best correction of what rounding took from W, for a base that is held in fewer bits [Li et al. 2024].
- * The base stays as it was rounded, so this is the paper's algorithm with T = 1; from T = 2 on it rounds W − s·A·B, which is another base.
+ * What is trained belongs to the rounded base; beside the exact one it adds what rounding had taken. The base stays as it was rounded, so this is the paper's algorithm with T = 1; from T = 2 on it rounds W − s·A·B, which is another base.
  */
 import { leadingSvd } from "../algebra/leading-svd.ts";
 import { needRank, type Initialisation } from "./initialisation.ts";
