@@ -1,5 +1,5 @@
 /** @file How an adapter sits in its base, as `lowrank inspect --model` shows it. It knows nothing about what the adapter holds. */
-import { adapterHealth, loadAdapter, type ModuleHealth } from "../../lora/index.ts";
+import { adapterHealth, loadAdapter, loadedOn, type ModuleHealth } from "../../lora/index.ts";
 import { openBase } from "../../models/index.ts";
 import { ortBackend } from "../../runtime/index.ts";
 import type { CommandContext } from "../context.ts";
@@ -13,7 +13,7 @@ export const inspectHealth = async (directory: string, model: string, context: C
   const base = await openBase(await modelFolder(model, context));
   const backend = ortBackend();
   try {
-    return await adapterHealth(backend, base, await loadAdapter(directory, base.model, { baseDigest: base.digest }));
+    return await adapterHealth(backend, base, await loadAdapter(directory, base.model, loadedOn(base, backend)));
   } finally {
     await backend.dispose();
   }

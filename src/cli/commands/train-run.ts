@@ -39,14 +39,17 @@ export const run = async (options: TrainOptions, context: CommandContext): Promi
     const data = await loadTrainingData(options, model.tokenizer, loss);
     showData(data, loss, model.tokenizer, context);
     const { base, backend } = model;
-    const attach = (): Promise<StoredAdapter> =>
-      model.attach(adapterConfig(options), options.seed, {
+    const attach = (): Promise<StoredAdapter> => {
+      // Some starts take minutes.
+      if (options.init !== "default") context.out(`Finding where A and B start: ${options.init}.`);
+      return model.attach(adapterConfig(options), options.seed, {
         data: data.data,
         loss,
         batches: options.initBatches,
         batchSize: options.batchSize,
         sequenceLength: options.seqLength,
       });
+    };
     const result = await runSession(
       {
         backend,
