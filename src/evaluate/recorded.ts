@@ -1,13 +1,13 @@
 /** @file What a reference's tensors are to a model: the batch of its loss, and the hidden states whose logits were recorded. It compares nothing. */
 import type { LabelledBatch } from "../data/index.ts";
-import type { Tensor } from "../graph/index.ts";
+import { constant, equal, integers, reshape, scalar, slice, where, type Tensor } from "../graph/index.ts";
 import type { Head, Model } from "../models/index.ts";
-import type { Modules } from "../nn/index.ts";
+import { hiddenScore, type Modules } from "../nn/index.ts";
 import { rowFeeds, type LabelledRows, type TokenRows } from "../train/feeds.ts";
 import { hiddenStates, tokenInputs } from "../train/forward.ts";
 import type { TrainingBatch } from "../train/losses/loss.ts";
 import { sequenceToSequence, targetStates, type SourcedRows } from "../train/losses/sequence-to-sequence.ts";
-import type { HostTensor } from "../util/index.ts";
+import { i32, type HostTensor } from "../util/index.ts";
 
 export interface Recorded {
   readonly batch: TrainingBatch;
@@ -18,6 +18,26 @@ export interface Recorded {
   readonly places: Int32Array;
   readonly recorded: Int32Array;
 }
+
+/**
+ * The model as its reference treats padding before a text: nobody sees it, and it sees what others see in its place, in equal shares where
+ * that is nothing. What comes of it counts where it precedes a label, or where a head reads the first token.
+ */
+export const withRecordedPadding = (model: Model): Model => ({
+  ...model,
+  mask: (segments) => {
+    const [B, T] = segments.shape;
+    const all = model.mask(constant(i32(new Int32Array(B * T).fill(1), [B, T])));
+    return {
+      keys: all.keys,
+      bias: (start, end, window) => {
+        const [first, last] = all.keys(start, end, window);
+        const isToken = equal(reshape(slice(segments, 1, first, last), [B, 1, 1, last - first]), integers([1]));
+        return where(isToken, all.bias(start, end, window), scalar(hiddenScore));
+      },
+    };
+  },
+});
 
 const tokensOf = ({ segments }: TokenRows): number => segments.reduce((sum, flag) => sum + flag, 0);
 
@@ -46,13 +66,11 @@ const tokens = (rows: TokenRows, labels: Int32Array): Recorded => {
   return { batch, ...statesOf(rows), places: seenPlaces(rows), recorded: seenPlaces(rows) };
 };
 
-/** Rows with a label each. */
+/** Rows with a label each; the reference's heads read padding as well, if it comes first. */
 const documents = (rows: TokenRows, labels: Int32Array | Float32Array, pool: NonNullable<Head["pool"]>): Recorded => {
   const places = Int32Array.from({ length: rows.rows }, (_, row) => {
     const start = row * rows.length;
-    const seen = rows.segments.subarray(start, start + rows.length);
-    const first = start + seen.indexOf(1);
-    return first + pool(rows.ids.subarray(first, start + seen.lastIndexOf(1) + 1));
+    return start + pool(rows.ids.subarray(start, start + rows.length));
   });
   const types = new Int32Array(rows.ids.length);
   const batch: LabelledBatch = { ...rows, types, places, labels: Float32Array.from(labels), tokens: tokensOf(rows), sources: [] };

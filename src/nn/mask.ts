@@ -9,10 +9,10 @@ export interface Mask {
   bias(start: number, end: number, window: number): Tensor;
 }
 
-// Far below any score, and finite: a row that sees nothing gives equal weights instead of NaN.
-const masked = -1e30;
+/** What is added to the score of a key that is not seen: far below any score, and finite, so that a row that sees nothing gives equal weights. */
+export const hiddenScore = -1e30;
 
-const hidden = (seen: Tensor): Tensor => where(seen, scalar(0), scalar(masked));
+const hidden = (seen: Tensor): Tensor => where(seen, scalar(0), scalar(hiddenScore));
 
 // Whether queries and keys, each of a part of their rows, are of one document: (B, 1, rows, columns).
 const sameDocument = (queries: Tensor, keys: Tensor): Tensor => {
