@@ -4,6 +4,7 @@ export type { Annotation } from "./annotate.ts";
 export type { Collected, CollectOptions } from "./collect.ts";
 export { adapterDigest, digestFile, type FileDigest } from "./digest.ts";
 export type { AdapterDifference, Difference, ModuleDifference } from "./diff.ts";
+export { folderDigest } from "./folder-digest.ts";
 export type { OpenLibraryOptions } from "./folder.ts";
 export { openLibrary, type AddOptions, type Library } from "./library.ts";
 export { libraryDirectory } from "./location.ts";

@@ -4,11 +4,9 @@ import { join } from "node:path";
 import { listFolder, readJsonObject, readSafetensorsHeader, readTensorF32, type SafetensorsFile } from "../formats/index.ts";
 import { LowrankError, sizeOf } from "../util/index.ts";
 import { adapterDigest, digestFile, type FileDigest } from "./digest.ts";
+import { baseKey } from "./folder-digest.ts";
 import { asidePath, syncFolder } from "./layout.ts";
 import { adapterFiles, type AdapterFacts, type AdapterFile } from "./record.ts";
-
-/** Under this key the weights' metadata hold the digest of the base they were trained on. */
-const baseKey = "lowrank.base";
 
 /** An adapter that lies in `aside` as a whole. */
 export interface StagedAdapter {

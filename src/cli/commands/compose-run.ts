@@ -5,7 +5,7 @@ import { ortBackend } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { checkOutputFolder } from "../output-place.ts";
-import { writeComposed } from "./composed-adapter.ts";
+import { publishComposed, writeComposed } from "./composed-adapter.ts";
 import type { ComposeCommandOptions } from "./compose.ts";
 import { modelFolder, openAdapters, ortOptions } from "./open-model.ts";
 
@@ -44,6 +44,7 @@ export const run = async (options: ComposeCommandOptions, context: CommandContex
       adapters: adapters.map(({ directory, weight }) => ({ directory, weight })),
       method,
       ...(await writeComposed(base, composed, options.output, context)),
+      ...(await publishComposed(options.output, options, adapters, context)),
     };
   } finally {
     await backend.dispose();

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { folderDigest } from "../../library/index.ts";
 import { lowrank, lowrankJson, oneLine } from "./command.fixture.ts";
 
 const adapter = (name: string): string => resolve(import.meta.dirname, "../../../assets/adapters", name);
@@ -55,6 +56,21 @@ describe("lowrank compose", () => {
   });
 });
 
+describe("publishing what was composed", () => {
+  it("keeps the adapters that it was made of, by digest and weight", async () => {
+    const library = place("library");
+    const words = ["compose", "--adapter", `${pirate}:0.5`, "--adapter", `${weather}:-1`, "--output", place("published")];
+    const report = await lowrankJson([...words, "--publish", "both", "--library", library]);
+    expect(report["published"]).toMatchObject({ name: "both", version: 1 });
+    const parents = await Promise.all([pirate, weather].map(folderDigest));
+    const shown = await lowrankJson(["library", "show", "both", "--library", library]);
+    expect(JSON.stringify(shown)).toContain(JSON.stringify({ digest: parents[0], weight: 0.5 }));
+    expect(JSON.stringify(shown)).toContain(JSON.stringify({ digest: parents[1], weight: -1 }));
+    // What was published under a name is an adapter like any other.
+    expect((await lowrank(["generate", "--adapter", "both", "--library", library, "--max-tokens", "3", "Once"])).code).toBe(0);
+  });
+});
+
 describe("lowrank resize", () => {
   it("keeps a share of the energy and says what it costs on data", async () => {
     writeFileSync(place("rows.jsonl"), '{"text": "The ship sailed over the sea."}\n{"text": "It rained all day."}\n');
@@ -105,5 +121,21 @@ describe("lowrank route", () => {
   it("wants one input", async () => {
     const { stderr } = await lowrank(["route", "--adapter", pirate]);
     expect(oneLine(stderr)).toContain("The input is a text, or examples with --data.");
+  });
+});
+
+describe("lowrank evaluate --against-base", () => {
+  it("shows what an adapter costs on general text beside what it gains on its own", async () => {
+    const assets = resolve(import.meta.dirname, "../../../assets");
+    writeFileSync(place("general.txt"), "Once upon a time there was a little girl. She liked to play in the garden. ".repeat(40));
+    const words = ["evaluate", "--model", join(assets, "tiny"), "--adapter", pirate, "--data", join(assets, "data/pirate/valid.jsonl")];
+    const limits = ["--eval-limit", "8", "--seq-length", "128", "--against-base", place("general.txt")];
+    const report = await lowrankJson([...words, ...limits]);
+    const { data, general } = report["againstBase"] as Record<"data" | "general", { base: number; adapter: number }>;
+    expect(data.adapter).toBe(report["loss"]);
+    expect(data.adapter).toBeLessThan(data.base - 0.5);
+    expect(general.adapter).toBeGreaterThan(general.base);
+    const { stdout } = await lowrank([...words, ...limits]);
+    expect(stdout).toMatch(/loss on +base +adapter +change\n─.*\nthe data .* -\d\.\d+\ngeneral text .* \+\d\.\d+\n/);
   });
 });

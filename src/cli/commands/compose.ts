@@ -29,6 +29,11 @@ const options = z.object({
     .meta({ placeholder: "pattern=number" }),
   seed: z.int().default(0).describe("decides what DARE drops"),
   output: z.string().describe("folder for the adapter, in PEFT's form").meta({ placeholder: "dir" }),
+  publish: z
+    .string()
+    .optional()
+    .describe("name of the library to publish it under, with what it was made of")
+    .meta({ placeholder: "name" }),
   force: z.boolean().default(false).describe("write into a folder that is not empty"),
   allowOtherBase: adapterOptions.allowOtherBase.meta({ group: undefined }),
   ...libraryOption,

@@ -22,6 +22,36 @@ const lossTable = (modules: readonly ModuleReport[], context: CommandContext): s
   return [formatTable(columns, rows, context)];
 };
 
+interface Parent {
+  readonly directory: string;
+  readonly weight: number;
+}
+
+export interface PublishComposedFlags {
+  readonly publish?: string | undefined;
+  readonly library?: string | undefined;
+}
+
+/** Publishes an adapter under a name of the library, with those that it was made of and their weights. */
+export const publishComposed = async (
+  output: string,
+  { publish: name, library: given }: PublishComposedFlags,
+  parents: readonly Parent[],
+  context: CommandContext,
+): Promise<object> => {
+  if (name === undefined) return {};
+  const { folderDigest, libraryDirectory, openLibrary } = await import("../../library/index.ts");
+  const library = await openLibrary(given ?? libraryDirectory(), { create: true });
+  try {
+    const from = await Promise.all(parents.map(async ({ directory, weight }) => ({ digest: await folderDigest(directory), weight })));
+    const { record, version } = await library.add(output, { name, lineage: { parents: from } });
+    context.out(`Published as ${name}@${version.version} in ${library.folder}.`);
+    return { published: { name, version: version.version, digest: record.digest } };
+  } finally {
+    library.close();
+  }
+};
+
 const overall = (modules: readonly ModuleReport[]): number => {
   const squares = (value: (report: ModuleReport) => number): number => modules.reduce((sum, report) => sum + value(report) ** 2, 0);
   const all = squares(({ norm }) => norm);

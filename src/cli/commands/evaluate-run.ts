@@ -7,6 +7,7 @@ import { metricTexts } from "../ui/event-text.ts";
 import { formatCount, formatFigure } from "../ui/format.ts";
 import type { EvaluateOptions } from "./evaluate.ts";
 import { classTable } from "./class-table.ts";
+import { againstBase, forgettingTable } from "./forgetting.ts";
 import { labelsOfAdapters } from "./labels.ts";
 import { lossOf } from "./loss-flags.ts";
 import { openAdapters, openModel } from "./open-model.ts";
@@ -35,10 +36,13 @@ export const run = async (options: EvaluateOptions, context: CommandContext): Pr
     const inference = adapters.length === 0 ? baseInference(base) : await adaptedInference(backend, base, adapters);
     const { batchSize, seqLength: maxLength } = options;
     const plans = planBatches(kind, { examples: measured, batchSize, maxLength, order: "sequential", seed: 0, epoch: 0 });
-    const report = await evaluateLoss(backend, { base, inference, loss, batches: plans.map((plan) => kind.collate(plan)) });
+    const batches = plans.map((plan) => kind.collate(plan));
+    const report = await evaluateLoss(backend, { base, inference, loss, batches });
     const metrics = { ...report.metrics, ...figuresOfCounts(report.counts) };
     const figures = [`loss ${formatFigure(report.loss)}`, ...metricTexts(metrics)].join(", ");
     context.out(`${figures} over ${formatCount(measured.length)} ${kind.noun}s`);
+    const forgetting = await againstBase(model, inference, options, { loss, batches, withAdapter: report.loss });
+    if (forgetting !== undefined) context.out(`\n${forgettingTable(forgetting, context)}`);
     const { confusion } = report.counts;
     const { labels } = base.model.head;
     if (confusion !== undefined) context.out(`\n${classTable(labels, confusion, context)}`);
@@ -47,6 +51,7 @@ export const run = async (options: EvaluateOptions, context: CommandContext): Pr
       weight: report.weight,
       ...metrics,
       examples: measured.length,
+      ...(forgetting && { againstBase: forgetting }),
       ...(confusion && {
         confusion: confusionOf(confusion),
         classes: f1(confusionOf(confusion)).map((scores, index) => ({ label: labels[index], ...scores })),

@@ -15,6 +15,11 @@ const options = z.object({
     .meta({ placeholder: "adapter" }),
   allowOtherBase: z.boolean().default(false).describe("take adapters that were trained on another base"),
   ...libraryOption,
+  againstBase: z
+    .string()
+    .optional()
+    .describe("general text, such as a txt file: the loss of base and adapter on it and on the data, which shows what is forgotten")
+    .meta({ placeholder: "path" }),
   batchSize: z.int().min(1).default(8).describe("rows per batch"),
   data,
   holdOut: holdOut.describe("measure on this share of the data's end only; 0: on all of it"),
@@ -37,6 +42,7 @@ export const evaluate = defineCommand({
   examples: [
     "lowrank evaluate --model ./base --data valid.jsonl",
     "lowrank evaluate --model ./base --data valid.jsonl --adapter runs/orders",
+    "lowrank evaluate --model ./base --data valid.jsonl --adapter runs/orders --against-base stories.txt",
     "lowrank evaluate --model ./base --data pairs.jsonl --adapter runs/preferred --loss dpo",
     "lowrank evaluate --model ./base --data shakespeare.txt --stream --seq-length 128 --hold-out 0.1",
   ],

@@ -10,6 +10,7 @@ import type { CommandContext } from "../context.ts";
 import { checkOutputFolder } from "../output-place.ts";
 import { formatFigure } from "../ui/format.ts";
 import { formatTable } from "../ui/table.ts";
+import { publishComposed } from "./composed-adapter.ts";
 import type { HubComposeOptions } from "./hub-compose.ts";
 import { openAdapters, openModel } from "./open-model.ts";
 
@@ -73,6 +74,8 @@ export const run = async (options: HubComposeOptions, context: CommandContext): 
     context.out(`Loss of the examples ${formatFigure(loss)} after ${found.evaluations} evaluations; adapter in ${options.output}.`);
     if (heldOut !== undefined)
       context.out(`Held-out loss ${formatFigure(heldOut.base)} of the base, ${formatFigure(heldOut.composed)} with the adapter.`);
+    const made = adapters.map(({ directory }, index) => ({ directory, weight: weights[index] })).filter(({ weight }) => weight !== 0);
+    const published = await publishComposed(options.output, options, made, context);
     return {
       model: base.directory,
       output: resolve(options.output),
@@ -83,6 +86,7 @@ export const run = async (options: HubComposeOptions, context: CommandContext): 
       loss,
       ...found,
       ...(heldOut && { heldOut }),
+      ...published,
     };
   } finally {
     await model.close();

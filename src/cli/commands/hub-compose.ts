@@ -33,6 +33,11 @@ const options = z.object({
   seed: z.int().default(0).describe("decides the search"),
   seqLength: z.int().min(2).default(512).describe("tokens per row at most"),
   output: z.string().describe("folder for the adapter, in PEFT's form").meta({ placeholder: "dir" }),
+  publish: z
+    .string()
+    .optional()
+    .describe("name of the library to publish it under, with what it was made of")
+    .meta({ placeholder: "name" }),
   force: z.boolean().default(false).describe("write into a folder that is not empty"),
   allowOtherBase: adapterOptions.allowOtherBase.meta({ group: undefined }),
   ...libraryOption,

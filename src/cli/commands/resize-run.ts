@@ -8,7 +8,7 @@ import { nextToken } from "../../train/index.ts";
 import type { CommandContext } from "../context.ts";
 import { checkOutputFolder } from "../output-place.ts";
 import { formatFigure } from "../ui/format.ts";
-import { writeComposed } from "./composed-adapter.ts";
+import { publishComposed, writeComposed } from "./composed-adapter.ts";
 import { openAdapters, openModel } from "./open-model.ts";
 import type { ResizeOptions } from "./resize.ts";
 
@@ -51,7 +51,8 @@ export const run = async (options: ResizeOptions, context: CommandContext): Prom
           };
     const report = await writeComposed(base, resized, output, context);
     if (losses !== undefined) context.out(`Loss on ${data}: ${formatFigure(losses.before)} before, ${formatFigure(losses.after)} after.`);
-    return { model: base.directory, adapter: given.directory, ...report, ...(losses && { losses }) };
+    const published = await publishComposed(output, options, [{ directory: given.directory, weight: 1 }], context);
+    return { model: base.directory, adapter: given.directory, ...report, ...(losses && { losses }), ...published };
   } finally {
     await model.close();
   }

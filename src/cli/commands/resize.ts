@@ -12,6 +12,11 @@ const options = z.object({
   data: z.string().optional().describe("data to measure what it costs on, in the forms that train takes").meta({ placeholder: "path" }),
   seqLength: z.int().min(2).default(512).describe("tokens per row of the data at most"),
   output: z.string().describe("folder for the adapter, in PEFT's form").meta({ placeholder: "dir" }),
+  publish: z
+    .string()
+    .optional()
+    .describe("name of the library to publish it under, with what it was made of")
+    .meta({ placeholder: "name" }),
   force: z.boolean().default(false).describe("write into a folder that is not empty"),
   allowOtherBase: adapterOptions.allowOtherBase.meta({ group: undefined }),
   ...libraryOption,
