@@ -45,6 +45,7 @@ const holds = async (directory: string, gradients: number): Promise<void> => {
 it.each([
   ["llama.all-linear", 28],
   ["gpt2.lora-bias", 12],
+  ["llama.tokens", 5],
   ["llama.vera", 16],
   ["llama.adalora", 18],
   ["distilbert-cls.all-linear", 16],

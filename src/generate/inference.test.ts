@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { countingBackend, type CountingBackend } from "../../test/counting-backend.ts";
 import { largestDifference, logitsAfter } from "../../test/model-logits.ts";
 import { randomAdapter, tinyModel } from "../../test/tiny-model.ts";
-import { loraConfig, planAdapter, type LoraConfig, type WeightedAdapter } from "../lora/index.ts";
+import { loraConfig, planAdapter, type LoraOptions, type WeightedAdapter } from "../lora/index.ts";
 import { openBase, storedValues, type Base } from "../models/index.ts";
 import { viewOf } from "../nn/index.ts";
 import { ortBackend } from "../runtime/index.ts";
@@ -33,7 +33,7 @@ const beside = (base: Base, adapters: readonly WeightedAdapter[]): Promise<Float
 const folded = (base: Base, adapters: readonly WeightedAdapter[]): Promise<Float32Array> =>
   logitsAfter(backend, base, prompt, adapters, "folded");
 
-const kinds: readonly (readonly [string, keyof typeof bases, Partial<LoraConfig>])[] = [
+const kinds: readonly (readonly [string, keyof typeof bases, LoraOptions])[] = [
   ["queries and values", "tied", { target_modules: ["q_proj", "v_proj"] }],
   ["every linear module, rank-stabilised", "tied", { use_rslora: true, lora_alpha: 4 }],
   ["ranks and α by pattern", "untied", { rank_pattern: { q_proj: 2, "layers.1.mlp.down_proj": 6 }, alpha_pattern: { v_proj: 3 } }],
@@ -45,6 +45,16 @@ const kinds: readonly (readonly [string, keyof typeof bases, Partial<LoraConfig>
   ["an embedding trained whole", "untied", { modules_to_save: ["embed_tokens"] }],
   ["biases of its targets", "biased", { target_modules: ["k_proj", "up_proj"], bias: "lora_only" }],
   ["every bias", "biased", { target_modules: ["v_proj"], bias: "all" }],
+  ["a tied embedding", "tied", { target_modules: ["embed_tokens", "q_proj"] }],
+  ["every linear module by DoRA", "biased", { use_dora: true }],
+  ["embedding and head by DoRA", "untied", { use_dora: true, target_modules: ["embed_tokens", "lm_head"] }],
+  ["every linear module, with biases on B", "biased", { lora_bias: true }],
+  ["every linear module by LoRA-FA", "tied", { freeze_A: true }],
+  ["every linear module by VeRA", "biased", { vera: { projection_prng_key: 4, d_initial: 0.5 }, r: 40 }],
+  ["every linear module by AdaLoRA", "biased", { adalora: {}, lora_alpha: 40 }],
+  ["rows of tokens, tied", "tied", { target_modules: ["v_proj"], trainable_token_indices: [3, 96, 5] }],
+  ["rows of tokens", "untied", { target_modules: ["v_proj"], trainable_token_indices: { embed_tokens: [58, 3], lm_head: [40, 0] } }],
+  ["rows of tokens that a tied head does not follow", "tied", { trainable_token_indices: { embed_tokens: [58, 3], lm_head: [40] } }],
 ];
 
 describe.each(kinds)("an adapter on %s", (_, kind, config) => {
@@ -93,7 +103,7 @@ it("a tied head does not follow an embedding that an adapter trains whole", asyn
 
 describe("several adapters", () => {
   const mixed = async (base: Base, weights: readonly number[]): Promise<WeightedAdapter[]> => {
-    const configs: Partial<LoraConfig>[] = [
+    const configs: LoraOptions[] = [
       { target_modules: ["q_proj", "down_proj"], modules_to_save: ["lm_head", "model.norm"] },
       { r: 2, target_modules: ["q_proj", "v_proj"], modules_to_save: ["model.norm"] },
       { target_modules: ["lm_head", "v_proj"], use_rslora: true },

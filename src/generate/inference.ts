@@ -33,7 +33,7 @@ export const baseInference = (base: Base): Inference => ({
   dispose: () => Promise.resolve(),
 });
 
-/** Uploads one tensor after the other; where one fails, those before it are freed. */
+/** Uploads one tensor after the other, once for names that have the same maker; where one fails, those before it are freed. */
 const uploadAll = async (
   backend: Backend,
   tensors: Iterable<readonly [name: string, make: () => Promise<HostTensor>]>,
@@ -42,8 +42,13 @@ const uploadAll = async (
   const dispose = async (): Promise<void> => {
     for (const resident of Object.values(feeds)) await backend.release(resident);
   };
+  const uploaded = new Map<() => Promise<HostTensor>, Resident>();
   try {
-    for (const [name, make] of tensors) feeds[name] = await backend.upload(await make());
+    for (const [name, make] of tensors) {
+      const resident = uploaded.get(make) ?? (await backend.upload(await make()));
+      uploaded.set(make, resident);
+      feeds[name] = resident;
+    }
   } catch (error) {
     await dispose();
     throw error;

@@ -7,6 +7,7 @@ import { namedIn, type Adapter, type StoredAdapter } from "./adapter.ts";
 import type { Dropout } from "./dropout.ts";
 import type { AdapterTarget } from "./targets.ts";
 import type { AdaptedLayer } from "./variants/variant.ts";
+import { rowsName, withTokenRows } from "./tokens.ts";
 import { isWhole } from "./whole.ts";
 
 /** Graph tensors for the slots of a flat vector. */
@@ -120,7 +121,7 @@ export const adaptedModules = ({ model, find, active, trainable = [], dropout }:
       },
       base.grouped(group, read, bounds),
     );
-  return {
+  const adaptedBase: Modules = {
     ...base,
     grouped: adaptedGroup,
     linear: (module, x) => adapted(module, x, base.linear(module, x)),
@@ -131,4 +132,8 @@ export const adaptedModules = ({ model, find, active, trainable = [], dropout }:
     embedding: (module, ids) => adapted(module, ids, base.embedding(module, ids)),
     plainWeight: (module) => (active.some(({ adapter }) => adapter.shares.has(module)) ? undefined : base.plainWeight(module)),
   };
+  const rows = active.flatMap(({ adapter, tensors, weight }) =>
+    adapter.tokens.map((one) => ({ rows: one, values: tensors.get(rowsName(one))!, weight })),
+  );
+  return withTokenRows(adaptedBase, rows);
 };

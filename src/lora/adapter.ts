@@ -8,6 +8,7 @@ import { candidatesOf } from "./kinds/index.ts";
 import { sharesOf, type Share } from "./shares.ts";
 import { isShifted } from "./shift.ts";
 import { selectTargets, type AdapterTarget } from "./targets.ts";
+import { rowParameters, tokenRows, type TokenRows } from "./tokens.ts";
 import { variantOf } from "./variants/index.ts";
 import type { Variant } from "./variants/variant.ts";
 import { wholeParameters } from "./whole.ts";
@@ -16,6 +17,8 @@ export interface Adapter {
   readonly config: LoraConfig;
   readonly variant: Variant;
   readonly targets: ReadonlyMap<string, AdapterTarget>;
+  /** Rows of tokens that it trains on their own. */
+  readonly tokens: readonly TokenRows[];
   /** What acts on each of the model's modules. */
   readonly shares: ReadonlyMap<string, Share>;
   /** What is trained: `<module>.lora_A`, `<module>.lora_B` …, and by the checkpoint's name where a tensor is trained whole. */
@@ -61,13 +64,15 @@ export const planAdapter = (model: Model, given: LoraConfig): Adapter => {
       variant.parameters(target, config).map((parameter) => ({ ...parameter, name: `${target.module}.${parameter.name}` })),
     ),
   ];
+  const tokens = tokenRows(model, config, targets);
   const trained = own.filter(({ frozen }) => !frozen);
   return {
     config,
     variant,
     targets,
+    tokens,
     shares: sharesOf(targets.values()),
-    layout: layoutOf([...trained, ...wholeParameters(model, config, targets)]),
+    layout: layoutOf([...trained, ...rowParameters(tokens), ...wholeParameters(model, config, targets)]),
     frozen: layoutOf(own.filter(({ frozen }) => frozen)),
   };
 };

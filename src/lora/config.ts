@@ -3,6 +3,7 @@ import type { PeftType } from "../formats/index.ts";
 import { LowrankError } from "../util/index.ts";
 import {
   checked,
+  isCount,
   isFlag,
   isList,
   isOneOf,
@@ -74,6 +75,8 @@ export interface LoraConfig {
   readonly vera: VeraSettings | null;
   /** The settings of AdaLoRA; null for anything else. */
   readonly adalora: AdaLoraSettings | null;
+  /** Rows of the tokens' embedding that are trained on their own, or rows by module; a tied head follows. */
+  readonly trainable_token_indices: readonly number[] | Readonly<Record<string, readonly number[]>> | null;
   /** Modules that are trained whole and stored with the adapter. */
   readonly modules_to_save: readonly string[] | null;
   /** How A and B start. Default true: A uniform as PyTorch's linear layers, B zero. */
@@ -108,6 +111,7 @@ const defaults: LoraConfig = {
   freeze_A: false,
   vera: null,
   adalora: null,
+  trainable_token_indices: null,
   modules_to_save: null,
   init_lora_weights: true,
   eva_config: null,
@@ -138,6 +142,10 @@ const checks: Readonly<Record<keyof LoraConfig, Check>> = {
   // Checked by their forms.
   vera: [() => true, "settings or null"],
   adalora: [() => true, "settings or null"],
+  trainable_token_indices: [
+    orNull((value) => isList(isCount)(value) || isTable(isList(isCount))(value)),
+    "token ids, token ids by module, or null",
+  ],
   modules_to_save: [orNull(isTexts), "module names or null"],
   init_lora_weights: [isInitName, `one of ${initNames.join(", ")}`],
   eva_config: [
@@ -167,6 +175,8 @@ const formOf = (config: Partial<LoraConfig>): ConfigForm => forms.find((form) =>
 /** PEFT's `peft_type` of a configuration. */
 export const peftTypeOf = (config: LoraConfig): PeftType => formOf(config).type;
 
+const isDefault = (config: LoraConfig, key: keyof LoraConfig): boolean => JSON.stringify(config[key]) === JSON.stringify(defaults[key]);
+
 /** Some fields of a configuration, and some of its relatives' settings. */
 export type LoraOptions = Partial<Omit<LoraConfig, "vera" | "adalora">> & {
   readonly vera?: Partial<VeraSettings> | null;
@@ -186,6 +196,8 @@ export const loraConfig = (given: LoraOptions = {}, where = "adapter configurati
   const config = checked({ ...defaults, ...form.defaults, ...given, ...settings } as LoraConfig, checks, where);
   if ([config.use_dora, config.lora_bias, config.freeze_A].filter(Boolean).length > 1)
     throw new LowrankError("invalid-config", '"use_dora", "lora_bias" and "freeze_A" exclude each other.', { where });
+  const unsaid = form.fields && Object.keys(defaults).find((key) => !form.fields!.has(key) && !isDefault(config, key as keyof LoraConfig));
+  if (unsaid !== undefined) throw new LowrankError("invalid-config", `A ${form.type} configuration has no "${unsaid}".`, { where });
   form.check?.(config, where);
   return config;
 };

@@ -7,6 +7,7 @@ import { findBase, oriented } from "./adapted-modules.ts";
 import { namedIn, valuesOf, type StoredAdapter } from "./adapter.ts";
 import type { LayerChange } from "./variants/variant.ts";
 import { mixedTensors } from "./whole.ts";
+import { withMixedRows } from "./mixed-rows.ts";
 
 /** An adapter with the strength at which it is folded in. */
 export interface WeightedAdapter extends StoredAdapter {
@@ -152,7 +153,7 @@ export const unmergeModule = async (
 
 /**
  * How to make each tensor that the adapters change, by its name in the checkpoint; nothing is computed before it is asked for.
- * A tied head becomes a tensor of its own where an adapter changes it or its embedding.
+ * A tied head becomes a tensor of its own where an adapter changes it or its embedding, unless both change alike: then they have one maker.
  */
 export const mergedTensors = (
   backend: Backend,
@@ -160,7 +161,7 @@ export const mergedTensors = (
   adapters: readonly WeightedAdapter[],
 ): Map<string, () => Promise<HostTensor>> => {
   const find = storedTensors(base);
-  const mixed = mixedTensors(base, adapters);
+  const mixed = withMixedRows(base, adapters, mixedTensors(base, adapters));
   const changed = new Map(mixed);
   for (const module of new Set(adapters.flatMap(({ adapter }) => [...adapter.shares.keys()]))) {
     const names = { weight: `${module}.weight`, bias: `${module}.bias` };

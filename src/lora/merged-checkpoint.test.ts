@@ -7,7 +7,7 @@ import { randomAdapter, tinyModel } from "../../test/tiny-model.ts";
 import { openCheckpoint, readTensor } from "../formats/index.ts";
 import { openBase, type Base } from "../models/index.ts";
 import { ortBackend, type Backend } from "../runtime/index.ts";
-import type { LoraConfig } from "./config.ts";
+import type { LoraOptions } from "./config.ts";
 import type { WeightedAdapter } from "./merge.ts";
 import { writeMergedCheckpoint } from "./merged-checkpoint.ts";
 
@@ -21,17 +21,21 @@ beforeAll(async () => {
 afterAll(() => backend.dispose());
 
 const folder = async (): Promise<string> => join(await mkdtemp(join(tmpdir(), "lowrank-merged-")), "model");
-const adapterOn = async (config: Partial<LoraConfig>): Promise<WeightedAdapter> => ({ ...(await randomAdapter(base, config)), weight: 1 });
+const adapterOn = async (config: LoraOptions): Promise<WeightedAdapter> => ({ ...(await randomAdapter(base, config)), weight: 1 });
 
 const logitsOf = (model: Base, adapters: readonly WeightedAdapter[] = []): Promise<Float32Array> =>
   logitsAfter(backend, model, [1, 40, 17, 96, 3], adapters);
 
 describe("a merged checkpoint", () => {
-  it.each<[string, Partial<LoraConfig>, boolean]>([
+  it.each<[string, LoraOptions, boolean]>([
     ["every linear module", {}, true],
     ["a tied head", { target_modules: ["lm_head", "v_proj"] }, false],
     ["a tied head trained whole", { target_modules: ["q_proj"], modules_to_save: ["lm_head"] }, false],
     ["a tied embedding trained whole", { target_modules: ["q_proj"], modules_to_save: ["embed_tokens"] }, false],
+    ["a tied embedding", { target_modules: ["embed_tokens", "q_proj"] }, false],
+    ["rows of tokens", { target_modules: ["q_proj"], trainable_token_indices: [40, 3] }, true],
+    ["rows of a tied head alone", { target_modules: ["q_proj"], trainable_token_indices: { lm_head: [40, 3] } }, false],
+    ["every linear module, by DoRA", { use_dora: true }, true],
     ["norms trained whole", { target_modules: ["q_proj"], modules_to_save: ["norm"] }, true],
   ])("says by itself what base and adapter on %s say", async (_, config, isTied) => {
     const adapters = [await adapterOn(config)];

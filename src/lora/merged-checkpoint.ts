@@ -64,6 +64,10 @@ export const writeMergedCheckpoint = async (
         fix: "Use the adapter beside its base.",
       },
     );
+  // A head that changes as the embedding does stays tied to it; one that does not is no longer the embedding.
+  const heads = Object.entries(base.model.aliases).filter(([name]) => changed.has(name));
+  const untied = heads.filter(([name, source]) => changed.get(name) !== changed.get(source));
+  for (const [name] of heads) if (!untied.some(([other]) => other === name)) changed.delete(name);
   const names = new Set([...stored.keys(), ...changed.keys()]);
   const tensors = [...names].map((name): TensorSource => {
     const location = stored.get(name) ?? stored.get(base.model.aliases[name])!;
@@ -80,11 +84,10 @@ export const writeMergedCheckpoint = async (
       },
     };
   });
-  // A head that an adapter changed on its own is no longer the embedding.
-  const untied = Object.keys(base.model.aliases).some((name) => changed.has(name)) ? { tie_word_embeddings: false } : {};
+  const ties = untied.length > 0 ? { tie_word_embeddings: false } : {};
   const typed = dtype === undefined ? {} : { torch_dtype: typeNames[dtype], ...("dtype" in config && { dtype: typeNames[dtype] }) };
   await writeCheckpoint(directory, {
-    config: { ...config, ...untied, ...typed },
+    config: { ...config, ...ties, ...typed },
     spelledAs: base.directory,
     tensors,
     ...(shardBytes !== undefined && { shardBytes }),

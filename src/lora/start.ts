@@ -12,6 +12,7 @@ import type { Components, Initialisation, Need, StartContext } from "./init/init
 import { sharedRanks, withRanks } from "./init/ranks.ts";
 import type { LoadAdapterOptions } from "./store.ts";
 import type { AdapterTarget } from "./targets.ts";
+import { rowsName } from "./tokens.ts";
 import { isWhole } from "./whole.ts";
 
 /** What starts may need beside the base. */
@@ -187,6 +188,12 @@ export const startAdapter = async (
   const others = starts.filter(([{ module }]) => !found.has(module));
   for await (const [target, learnt] of learn(others, sources.calibration)) await fill(target, learnt);
   for (const slot of layout.slots) if (isWhole(slot)) view(slot.name).set(await storedValues(base, slot.name));
+  for (const rows of adapter.tokens) {
+    const W = await storedValues(base, `${rows.module}.weight`);
+    rows.indices.forEach((index, place) =>
+      view(rowsName(rows)).set(W.subarray(index * rows.width, (index + 1) * rows.width), place * rows.width),
+    );
+  }
   return stored;
 };
 

@@ -187,6 +187,7 @@ export const loadAdapter = async (
   const view = (name: string): Float32Array => values.get(name)!.data as Float32Array;
   for (const [name, { data }] of tensors) view(name).set(data as Float32Array);
   const acts =
+    adapter.tokens.length > 0 ||
     layout.slots.some(isWhole) ||
     [...targets.values()].some((target) => variant.acts(target, (name) => namedIn(values, target.module)(name).data as Float32Array));
   if (!acts)

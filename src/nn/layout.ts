@@ -1,8 +1,8 @@
 /** @file Where each tensor lives in one flat float32 vector, as training steps take and return them, and what it is to its layer. It knows no layer. */
 import { sizeOf } from "../util/index.ts";
 
-/** What a tensor is to its layer: a factor on either side of the rank, a vector beside them, or a tensor of the model itself, trained whole. */
-export type ParameterRole = "lora_A" | "lora_B" | "embedding" | "vector" | "weight" | "bias";
+/** What a tensor is to its layer: a factor on either side of the rank, a vector beside them, rows of a table, or a tensor of the model itself, trained whole. */
+export type ParameterRole = "lora_A" | "lora_B" | "embedding" | "vector" | "rows" | "weight" | "bias";
 
 /** What is asked about a role. */
 export interface RoleFacts {
@@ -17,6 +17,7 @@ export const roles: Readonly<Record<ParameterRole, RoleFacts>> = {
   lora_B: { whole: false, rate: "B" },
   embedding: { whole: false, rate: "embedding" },
   vector: { whole: false, rate: "B" },
+  rows: { whole: false, rate: "A" },
   weight: { whole: true, rate: "A" },
   bias: { whole: true, rate: "A" },
 };

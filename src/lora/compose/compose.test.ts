@@ -154,6 +154,7 @@ describe("composition", () => {
   it.each<[string, Parameters<typeof composeAdapters>[3], Partial<LoraConfig>[], string]>([
     ["an unknown method", { method: "mean" }, [{}], 'There is no method "mean". Choose among cat, svd, lorahub,'],
     ["factors of two ranks", { method: "ties" }, [{ r: 2 }, { r: 4 }], "have the ranks 2, 4 here"],
+    ["rows of tokens", {}, [{ trainable_token_indices: [3] }], 'An adapter trains rows of tokens ("trainable_token_indices")'],
     ["biases on B", {}, [{ lora_bias: true }], "changes the bias of model.layers.0.self_attn.q_proj"],
   ])("refuses %s", async (_, options, configs, message) => {
     const given = await adapters(

@@ -58,7 +58,11 @@ const overall = (modules: readonly ModuleReport[]): number => {
   return all === 0 ? 0 : Math.sqrt(squares(({ error, norm: size }) => error * size) / all);
 };
 
-const checkBiases = (adapters: readonly WeightedAdapter[]): void => {
+const checkParts = (adapters: readonly WeightedAdapter[]): void => {
+  if (adapters.some(({ adapter }) => adapter.tokens.length > 0))
+    throw new LowrankError("unsupported", 'An adapter trains rows of tokens ("trainable_token_indices"), which are not composed.', {
+      fix: "Merge it into the model instead.",
+    });
   const biased = adapters.find(({ adapter }) => adapter.config.bias !== "none");
   if (biased !== undefined)
     throw new LowrankError("unsupported", `An adapter trains biases ("bias": "${biased.adapter.config.bias}"), which are not composed.`, {
@@ -83,7 +87,7 @@ export const composeAdapters = async (
     throw new LowrankError("invalid-argument", `There is no method "${method}".`, {
       fix: `Choose among ${Object.keys(methods).join(", ")}.`,
     });
-  checkBiases(adapters);
+  checkParts(adapters);
 
   const products = new Map<string, Product>();
   const modules: ModuleReport[] = [];

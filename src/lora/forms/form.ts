@@ -10,6 +10,8 @@ export interface ConfigForm {
   isMeant(config: Partial<LoraConfig>): boolean;
   /** What its fields are where they are not given, as far as that differs from plain LoRA. */
   readonly defaults: Partial<LoraConfig>;
+  /** Our fields that its files hold, where they do not hold all; the others must be what they are by default. */
+  readonly fields?: ReadonlySet<string>;
   /** The values that mean the same as none of options that are not offered, the one to write first; any other is refused by name. */
   readonly neutral: Readonly<Record<string, readonly unknown[]>>;
   /** What else the values must hold; throws `invalid-config`. */

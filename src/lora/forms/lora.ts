@@ -7,7 +7,6 @@ const unsaid = ["vera", "adalora", "freeze_A"] as const satisfies readonly (keyo
 
 // What PEFT writes for options that are not used; any other value changes the layer's mathematics.
 const neutral: Readonly<Record<string, readonly unknown[]>> = {
-  trainable_token_indices: [null, undefined],
   layer_replication: [null, undefined],
   alora_invocation_tokens: [null, undefined],
   use_qalora: [false, undefined],

@@ -42,6 +42,7 @@ export const veraForm: ConfigForm = {
   isMeant: ({ vera }) => (vera ?? null) !== null,
   defaults: { r: 256 },
   neutral: {},
+  fields: new Set<string>([...shared, ...Object.values(renamed), "vera"]),
   check: ({ vera }, where) => void checked(vera!, checks, where),
   read: (raw) => ({
     ...picked(raw, shared),
