@@ -4,7 +4,7 @@ import { loadExamples, planBatches } from "../../data/index.ts";
 import { evaluateLoss, hubCompose } from "../../evaluate/index.ts";
 import { adaptedInference, baseInference, type Inference } from "../../generate/index.ts";
 import { saveAdapter } from "../../lora/index.ts";
-import { nextToken, type LabelledRows, type TrainingBatch } from "../../train/index.ts";
+import { lossOfHead, type TrainingBatch } from "../../train/index.ts";
 import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { checkOutputFolder } from "../output-place.ts";
@@ -22,8 +22,9 @@ export const run = async (options: HubComposeOptions, context: CommandContext): 
   const { base, backend, tokenizer } = model;
   try {
     const adapters = await openAdapters(model, options.adapter, options, context);
-    const { kind } = nextToken;
-    const batchesOf = async (path: string, most = Infinity): Promise<(LabelledRows & TrainingBatch)[]> => {
+    const objective = lossOfHead(base.model);
+    const { kind } = objective;
+    const batchesOf = async (path: string, most = Infinity): Promise<TrainingBatch[]> => {
       const maxLength = Math.min(options.seqLength, base.model.maxPositions);
       const { examples } = await loadExamples(kind, { path, tokenizer, maxLength });
       if (examples.length === 0) throw new LowrankError("invalid-data", "There is no example to learn from.", { where: path });
@@ -42,7 +43,7 @@ export const run = async (options: HubComposeOptions, context: CommandContext): 
     const { stored, weights, loss, ...found } = await hubCompose(backend, {
       base,
       adapters,
-      loss: nextToken,
+      loss: objective,
       batches,
       form: options.on,
       strategy,
@@ -55,7 +56,7 @@ export const run = async (options: HubComposeOptions, context: CommandContext): 
 
     const measured = options.evalData === undefined ? undefined : await batchesOf(options.evalData);
     const lossOf = async (inference: Inference): Promise<number> => {
-      const report = await evaluateLoss(backend, { base, inference, loss: nextToken, batches: measured! });
+      const report = await evaluateLoss(backend, { base, inference, loss: objective, batches: measured! });
       await inference.dispose();
       return report.loss;
     };

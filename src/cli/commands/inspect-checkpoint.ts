@@ -26,13 +26,13 @@ export interface CheckpointReport {
   readonly tensors: readonly TensorReport[];
 }
 
-// Keys of `config.json`, newer families first, and GPT-2's.
+// Keys of `config.json`: what most families call it, then GPT-2, then T5.
 const summaryKeys: Readonly<Record<string, readonly string[]>> = {
   family: ["model_type"],
-  layers: ["num_hidden_layers", "n_layer"],
-  hidden: ["hidden_size", "n_embd"],
-  feedForward: ["intermediate_size", "n_inner"],
-  heads: ["num_attention_heads", "n_head"],
+  layers: ["num_hidden_layers", "n_layer", "num_layers"],
+  hidden: ["hidden_size", "n_embd", "d_model"],
+  feedForward: ["intermediate_size", "n_inner", "d_ff"],
+  heads: ["num_attention_heads", "n_head", "num_heads"],
   keyValueHeads: ["num_key_value_heads"],
   vocabulary: ["vocab_size"],
   positions: ["max_position_embeddings", "n_positions"],

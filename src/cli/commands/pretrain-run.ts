@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { loadTokenizer, readJsonObject } from "../../formats/index.ts";
 import { modelOf } from "../../models/index.ts";
 import { ortBackend } from "../../runtime/index.ts";
-import { nextToken } from "../../train/index.ts";
+import { lossOfHead } from "../../train/index.ts";
 import type { CommandContext } from "../context.ts";
 import type { PretrainOptions } from "./pretrain.ts";
 import { loadTrainingData, showData } from "./training-data.ts";
@@ -13,8 +13,9 @@ export const run = async (options: PretrainOptions, context: CommandContext): Pr
   const path = join(options.model, "config.json");
   const model = modelOf(await readJsonObject(path), path);
   const tokenizer = await loadTokenizer(options.model);
-  const data = await loadTrainingData(options, tokenizer, nextToken);
-  showData(data, nextToken, tokenizer, context);
+  const loss = lossOfHead(model);
+  const data = await loadTrainingData(options, tokenizer, loss);
+  showData(data, loss, tokenizer, context);
   const backend = ortBackend({ device: options.device, ...(options.threads && { threads: options.threads }) });
   try {
     return await runSession(
@@ -22,7 +23,7 @@ export const run = async (options: PretrainOptions, context: CommandContext): Pr
         backend,
         subject: { method: "pretrain", model, directory: options.model },
         settings: settingsOf(options),
-        loss: nextToken,
+        loss,
         data: data.data,
         ...(data.heldOut && { heldOut: data.heldOut }),
         output: options.output,

@@ -4,7 +4,7 @@ import { evaluateLoss } from "../../evaluate/index.ts";
 import { adaptedInference } from "../../generate/index.ts";
 import type { LanguageModel } from "../../language-model.ts";
 import { composeAdapters, type StoredAdapter } from "../../lora/index.ts";
-import { nextToken } from "../../train/index.ts";
+import { lossOfHead } from "../../train/index.ts";
 import type { CommandContext } from "../context.ts";
 import { checkOutputFolder } from "../output-place.ts";
 import { formatFigure } from "../ui/format.ts";
@@ -21,12 +21,13 @@ const lossWith = async (
   maxLength: number,
   stored: StoredAdapter,
 ): Promise<number> => {
-  const { kind } = nextToken;
+  const objective = lossOfHead(base.model);
+  const { kind } = objective;
   const { examples } = await loadExamples(kind, { path, tokenizer, maxLength });
   const plans = planBatches(kind, { examples, batchSize: rows, maxLength, order: "sequential", seed: 0, epoch: 0 });
   const inference = await adaptedInference(backend, base, [{ ...stored, weight: 1 }]);
   try {
-    const { loss } = await evaluateLoss(backend, { base, inference, loss: nextToken, batches: plans.map((plan) => kind.collate(plan)) });
+    const { loss } = await evaluateLoss(backend, { base, inference, loss: objective, batches: plans.map((plan) => kind.collate(plan)) });
     return loss;
   } finally {
     await inference.dispose();
