@@ -93,9 +93,12 @@ describe("names", () => {
     expect(peftName(name)).toEqual({ ...place, name: `base_model.model.${name}.weight` });
   });
 
-  it("skips frozen copies", () => {
-    expect(ourName("base_model.model.model.embed_tokens.base_layer.weight")).toBeNull();
-  });
+  it.each([
+    "model.embed_tokens.base_layer.weight",
+    "classifier.original_module.bias",
+    "classifier.modules_to_save.bias",
+    "classifier.modules_to_save.default.out_proj.bias",
+  ])("skips %s, a copy", (key) => expect(ourName(`base_model.model.${key}`)).toBeNull());
 
   it.each([
     `${q}.lora_A.weight`,
@@ -112,7 +115,7 @@ describe("names", () => {
     `base_model.model.base_layer.${q}.lora_A.weight`,
     `base_model.model.${q}.base_layer.base_layer.weight`,
     "base_model.model.classifier.modules_to_save.weight",
-    "base_model.model.classifier.original_module.bias",
+    "base_model.model.classifier.original_module.weight",
     `base_model.model.${q}.vera_lambda_b`,
     "base_model.model.embed.token_adapter.base_layer.weight",
     "base_model.model.norm.gamma",

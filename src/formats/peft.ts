@@ -100,6 +100,9 @@ const endingsOf = (type: PeftType): readonly Ending[] => [...formOf(type).adapte
 // A copy of frozen weights, which PEFT adds for adapted embeddings and heads.
 const frozenCopy = ".base_layer.weight";
 
+// With bias "all" PEFT writes the biases of modules that are saved whole a second time, and those of the frozen modules beside them.
+const repeatedBias = /\.(original_module|modules_to_save)\.(.+\.)?bias$/;
+
 // Segments that are PEFT's own: a module whose name has one belongs to a form of key that is not known here.
 const reserved =
   /(^|\.)(base_layer|original_module|modules_to_save|token_adapter|lora_(A|B|E|embedding_A|embedding_B|magnitude_vector)|vera_(A|B|lambda_b|lambda_d)|token_rows)(\.|$)/;
@@ -124,6 +127,7 @@ export const ourName = (key: string, type: PeftType = "LORA"): PeftPlace | null 
   if (!key.startsWith(prefix)) return undefined;
   const path = key.slice(prefix.length);
   const endings = endingsOf(type);
+  if (repeatedBias.test(path)) return null;
   const file = path.endsWith(frozenCopy) ? frozenCopy : endings.find((ending) => path.endsWith(ending.file))?.file;
   if (file === undefined) return undefined;
   const module = path.slice(0, -file.length);
