@@ -5,11 +5,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { basename } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { writableHub } from "./fake-hub-writing.ts";
 
 export interface FakeModel {
   readonly commit: string;
   /** Large files (`.safetensors`) are redirected to the storage server. */
   readonly files: Readonly<Record<string, Uint8Array>>;
+  readonly isPrivate?: boolean;
 }
 
 /** What one answer does wrong. */
@@ -36,8 +38,10 @@ export interface SeenRequest {
 
 export interface FakeHub {
   readonly endpoint: string;
+  /** The models as they are now. */
+  readonly models: Readonly<Record<string, FakeModel>>;
   readonly seen: SeenRequest[];
-  /** What the coming answers to GET requests for paths that end so do wrong, one each. */
+  /** What the coming answers to requests (but HEAD) for paths that end so do wrong, one each. */
   fail(pathEnd: string, ...faults: readonly Fault[]): void;
   /** Replaces headers that the hub itself sends about a file. */
   announce(name: string, headers: Readonly<Record<string, string>>): void;
@@ -68,8 +72,13 @@ const trickle = async (response: ServerResponse, body: Uint8Array, pause: number
   response.end();
 };
 
-/** Starts the two servers. A request with a token other than `token` is refused. */
-export const startFakeHub = async (models: Readonly<Record<string, FakeModel>>, token?: string): Promise<FakeHub> => {
+/** Starts the two servers. A request with a token other than `token` is refused; `partBytes` has large files sent in parts. */
+export const startFakeHub = async (
+  initial: Readonly<Record<string, FakeModel>>,
+  token?: string,
+  { partBytes }: { readonly partBytes?: number } = {},
+): Promise<FakeHub> => {
+  const models: Record<string, FakeModel> = { ...initial };
   const seen: SeenRequest[] = [];
   const faults: { pathEnd: string; fault: Fault }[] = [];
   const sent = new Map<string, number>();
@@ -105,9 +114,12 @@ export const startFakeHub = async (models: Readonly<Record<string, FakeModel>>, 
 
   const storage = createServer((request, response) => {
     const { path, fault, from } = accept("storage", request);
-    const [, id, name] = /^\/store\/([^/]+\/[^/]+)\/(.+)$/.exec(path)!;
     if (fault.status !== undefined) response.writeHead(fault.status, fault.headers).end();
-    else sendBytes(request, response, models[id].files[name], from, fault);
+    else if (request.method === "PUT") void writing.put(new URL(request.url!, storageAddress), request, response);
+    else {
+      const [, id, name] = /^\/store\/([^/]+\/[^/]+)\/(.+)$/.exec(path)!;
+      sendBytes(request, response, models[id].files[name], from, fault);
+    }
   });
   const storageAddress = await listen(storage);
 
@@ -116,6 +128,10 @@ export const startFakeHub = async (models: Readonly<Record<string, FakeModel>>, 
     const refuse = (status: number, headers: Readonly<Record<string, string>> = {}): void => void response.writeHead(status, headers).end();
     if (token !== undefined && request.headers.authorization !== `Bearer ${token}`) return refuse(401);
     if (fault.status !== undefined) return refuse(fault.status, fault.headers);
+    if (request.method === "POST") {
+      void writing.post(path, request, response).then((known) => (known ? undefined : refuse(404)));
+      return;
+    }
     const listing = /^\/api\/models\/(.+)\/revision\/(.+)$/.exec(path);
     if (listing !== null) {
       const model = models[listing[1]];
@@ -139,9 +155,11 @@ export const startFakeHub = async (models: Readonly<Record<string, FakeModel>>, 
     refuse(302, { location: `${storageAddress}/store/${id}/${name}?signature=secret-signature`, ...fault.headers });
   });
   const endpoint = await listen(hub);
+  const writing = writableHub(models, partBytes, () => ({ hub: endpoint, storage: storageAddress }));
 
   return {
     endpoint,
+    models,
     seen,
     fail: (pathEnd, ...list) => void faults.push(...list.map((fault) => ({ pathEnd, fault }))),
     announce: (name, headers) => void announced.set(name, headers),

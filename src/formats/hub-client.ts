@@ -1,10 +1,10 @@
-/** @file One request to a Hugging Face hub: its redirects, the token, silence and refusals. It knows nothing about the cache. */
+/** @file One request to a Hugging Face hub: its redirects, the token, silence and refusals. It knows nothing about the cache or about commits. */
 import { LowrankError, messageOf } from "../util/index.ts";
 import { PassingFailure, type RetryPolicy } from "./hub-retry.ts";
 
 const MOST_REDIRECTS = 8;
 
-/** A hub and the right to read from it. */
+/** A hub and the right to read from it, or to write to it. */
 export interface HubClient {
   readonly endpoint: URL;
   readonly token: string | undefined;
@@ -20,9 +20,11 @@ export interface HubAnswer {
 }
 
 export interface HubRequest {
-  readonly method?: "GET" | "HEAD";
+  readonly method?: "GET" | "HEAD" | "POST" | "PUT";
   /** First byte wanted of the body; default 0. */
   readonly from?: number;
+  /** What is sent, made anew for every attempt, with its length in bytes and its type. */
+  readonly body?: { readonly bytes: number; readonly type: string; stream(): AsyncIterable<Uint8Array> };
 }
 
 /** A client for an endpoint such as `https://huggingface.co`; the token is sent to that origin only and is in no error. */
@@ -60,7 +62,17 @@ const missing: Record<string, string> = {
   EntryNotFound: "The model has no such file",
 };
 
-const refusal = (client: HubClient, response: Response, url: URL): Error => {
+/** What it means to be refused the right to write. */
+const writeRefusal = (client: HubClient, status: number, where: string): LowrankError =>
+  new LowrankError("network-failed", `This account may not write there (${status}).`, {
+    where,
+    fix:
+      client.token === undefined
+        ? "Set HF_TOKEN to a token of your account that may write."
+        : "Check that HF_TOKEN may write to this model.",
+  });
+
+const refusal = (client: HubClient, response: Response, url: URL, method: string): Error => {
   const { status } = response;
   const where = withoutQuery(url);
   const reason = response.headers.get("x-error-code") ?? "";
@@ -68,6 +80,7 @@ const refusal = (client: HubClient, response: Response, url: URL): Error => {
   if (status >= 500 || status === 429 || status === 408 || (status === 403 && isElsewhere(client, url))) {
     return new PassingFailure(`${where} answered ${status}.`, { retryAfter: retryAfterOf(response) });
   }
+  if ((status === 401 || status === 403) && method !== "GET" && method !== "HEAD") return writeRefusal(client, status, where);
   if (status === 404) {
     return new LowrankError("not-found", `${missing[reason] ?? "The hub has no such model, revision or file"} (404).`, {
       where,
@@ -104,7 +117,7 @@ const redirectTarget = (response: Response, url: URL): URL | undefined => {
  * One request, without retries. Redirects are followed by hand: the token must not leave its origin, and a HEAD stops where the hub points elsewhere,
  * because the answer that points there describes the file. Throws `PassingFailure`, or a LowrankError for what no retry cures.
  */
-export const request = async (client: HubClient, path: string, { method = "GET", from = 0 }: HubRequest = {}): Promise<HubAnswer> => {
+export const request = async (client: HubClient, path: string, { method = "GET", from = 0, body }: HubRequest = {}): Promise<HubAnswer> => {
   const aborter = new AbortController();
   const alarm = setTimeout(() => aborter.abort(), client.policy.silence);
   let url = new URL(path, client.endpoint);
@@ -119,10 +132,23 @@ export const request = async (client: HubClient, path: string, { method = "GET",
     const headers = new Headers({ "accept-encoding": "identity", "user-agent": "lowrank" });
     if (client.token !== undefined && !isElsewhere(client, url)) headers.set("authorization", `Bearer ${client.token}`);
     if (from > 0) headers.set("range", `bytes=${from}-`);
+    if (body !== undefined) {
+      headers.set("content-length", String(body.bytes));
+      headers.set("content-type", body.type);
+    }
     try {
-      return await fetch(url, { method, headers, redirect: "manual", signal: aborter.signal });
+      const sending = body === undefined ? {} : { body: sent(body.stream()), duplex: "half" };
+      return await fetch(url, { method, headers, redirect: "manual", signal: aborter.signal, ...(sending as RequestInit) });
     } catch (error) {
       throw connectionFailure(error);
+    }
+  };
+
+  /** The alarm is for silence: what goes out counts as well as what comes in. */
+  const sent = async function* (bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of bytes) {
+      alarm.refresh();
+      yield chunk;
     }
   };
 
@@ -145,11 +171,11 @@ export const request = async (client: HubClient, path: string, { method = "GET",
       const response = await send();
       const target = redirectTarget(response, url);
       if (response.ok || (method === "HEAD" && target !== undefined && isElsewhere(client, target))) {
-        answered = method === "GET";
+        answered = method !== "HEAD";
         return { status: response.status, headers: response.headers, body: () => bytesOf(response) };
       }
       await response.body?.cancel();
-      if (target === undefined) throw refusal(client, response, url);
+      if (target === undefined) throw refusal(client, response, url, method);
       url = target;
     }
     throw new LowrankError("network-failed", "The server redirects in circles.", { where: withoutQuery(url), fix: "Try again later." });

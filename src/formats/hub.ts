@@ -3,7 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { LowrankError, messageOf } from "../util/index.ts";
 import * as layout from "./hub-cache.ts";
-import { hubClient } from "./hub-client.ts";
+import { hubClient, type HubClient } from "./hub-client.ts";
 import { downloadSnapshot, type HubProgress } from "./hub-download.ts";
 import { chooseFiles, listFiles, type HubListing } from "./hub-listing.ts";
 import { PassingFailure, retryPolicy, withRetries, type RetryPolicy } from "./hub-retry.ts";
@@ -34,6 +34,14 @@ const storedToken = async (): Promise<string | undefined> => {
   const token = process.env["HF_TOKEN"] || (await readFile(path, "utf8").catch(() => ""));
   return token.trim() || undefined;
 };
+
+/** A client for the hub that the caller or the environment names, with the user's token. */
+export const connectHub = async ({
+  endpoint,
+  token,
+  retry,
+}: Pick<ResolveOptions, "endpoint" | "token" | "retry"> = {}): Promise<HubClient> =>
+  hubClient(endpoint ?? (process.env["HF_ENDPOINT"] || HUB), token ?? (await storedToken()), retryPolicy(retry));
 
 const isFolder = (path: string): Promise<boolean> =>
   stat(path).then(
@@ -90,8 +98,7 @@ export const resolveModel = async (reference: string, options: ResolveOptions = 
     throw unavailable(model, revision, "The network is switched off (HF_HUB_OFFLINE).", "Unset HF_HUB_OFFLINE to download it");
   }
 
-  const endpoint = options.endpoint ?? (process.env["HF_ENDPOINT"] || HUB);
-  const client = hubClient(endpoint, options.token ?? (await storedToken()), retryPolicy(options.retry));
+  const client = await connectHub(options);
   let listing: HubListing;
   try {
     const attempts = cached === undefined ? client.policy.attempts : 1;

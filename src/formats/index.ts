@@ -22,9 +22,11 @@ export { readGgufTokenizer, type GgufTokenizer } from "./gguf-tokenizer.ts";
 export { gguf, ggufTensorTypes, type GgufMetadata, type GgufTensorType, type GgufValue } from "./gguf-types.ts";
 export { writeGguf, type GgufSource } from "./gguf-write.ts";
 export { configReader, ropeOf, type ConfigReader, type Rope } from "./hf-config.ts";
-export { resolveModel, type ResolveOptions } from "./hub.ts";
+export { connectHub, resolveModel, type ResolveOptions } from "./hub.ts";
+export { commitFiles, type CommitOptions, type CommitResult } from "./hub-commit.ts";
+export type { CommitSource } from "./hub-exchange.ts";
 export { type HubProgress } from "./hub-download.ts";
-export { isObject, readJsonObject, sortedJson } from "./json.ts";
+export { isObject, parseJsonObject, readJsonObject, sortedJson } from "./json.ts";
 export { mlxWeightsName, readMlxAdapter, writeMlxAdapter, type MlxAdapter } from "./mlx.ts";
 export {
   ourName,

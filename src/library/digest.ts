@@ -9,6 +9,12 @@ export interface FileDigest {
   readonly sha256: string;
 }
 
+/** The digest of bytes in memory. */
+export const digestBytes = (bytes: Uint8Array): FileDigest => ({
+  bytes: bytes.length,
+  sha256: createHash("sha256").update(bytes).digest("hex"),
+});
+
 const chunkBytes = 2 ** 20;
 
 /** Hashes a file with 1 MiB of memory; `write`, where given, is handed every chunk as it is read. */

@@ -33,11 +33,18 @@ const kinds: readonly RemoteKind[] = [
       return objectRemote(httpStore(address, retryPolicy(retry)));
     },
   },
+  {
+    form: /^(hub|hf):/,
+    open: async (address, { endpoint, retry }) => {
+      const { hubRemote } = await import("./hub.ts");
+      return hubRemote(address, { ...(endpoint !== undefined && { endpoint }), ...(retry !== undefined && { retry }) });
+    },
+  },
   { form: /^/, open: (path, { create = false }) => folderRemote(path, { create }) },
 ];
 
 /**
- * Opens `s3://bucket/prefix`, `https://server/folder`, or a folder.
+ * Opens `s3://bucket/prefix`, `https://server/folder`, `hub:org/name`, or a folder.
  * @example const remote = await openRemote("s3://adapters/team", { endpoint: "https://storage.example.org" });
  */
 export const openRemote = (address: string, options: OpenRemoteOptions = {}): Promise<Remote> =>
