@@ -159,6 +159,36 @@ export const describeBackend = (name: string, create: () => Backend, skips: Read
       expect(await backend.download(kept["y"] as Resident)).toEqual(rows);
     });
 
+    promise("stores rows from a row on", async () => {
+      const executable = await backend.compile(copier());
+      const into = await backend.allocate([3, 2, 2, 2]);
+      await executable.run({ x: rows }, { store: [{ output: "y", into, axis: 2, row: 1, offsets: [1, 0] }] });
+      const expected = [
+        [0, 0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 1, 2, 0, 0, 3, 4],
+        [5, 6, 0, 0, 7, 8, 0, 0],
+      ];
+      expect(await backend.download(into)).toEqual(f32(expected.flat(), [3, 2, 2, 2]));
+      for (const row of [-1, 2, 0.5]) {
+        const store: Store[] = [{ output: "y", into, axis: 2, row, offsets: [0, 0] }];
+        await refused(executable.run({ x: rows }, { store }), new RegExp(`at 0, 0 along axis 2 from row ${row}`));
+      }
+      expect(await backend.download(into)).toEqual(f32(expected.flat(), [3, 2, 2, 2]));
+    });
+
+    promise("writes single rows into what it has allocated", async () => {
+      const into = await backend.allocate([3, 2]);
+      await backend.write(into, 1, f32(Float32Array.of(9, 1, 2).subarray(1)));
+      expect(await backend.download(into)).toEqual(f32([0, 0, 1, 2, 0, 0], [3, 2]));
+      await refused(backend.write(into, 3, f32([1, 2])), /f32 \[2\] is not row 3 of f32 \[3, 2\]/);
+      await refused(backend.write(into, -1, f32([1, 2])), /not row -1/);
+      await refused(backend.write(into, 0, f32([1, 2, 3])), /f32 \[3\] is not row 0/);
+      await refused(backend.write(into, 0, i32([1, 2])), /i32 \[2\] is not row 0/);
+      expect(await backend.download(into)).toEqual(f32([0, 0, 1, 2, 0, 0], [3, 2]));
+      await backend.release(into);
+      await refused(backend.write(into, 0, f32([1, 2])), /after its release/);
+    });
+
     promise("refuses stores that do not fit, before it writes anything", async () => {
       const executable = await backend.compile(copier());
       const good = await backend.upload(f32(new Float32Array(32), cacheShape));

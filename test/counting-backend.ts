@@ -10,7 +10,7 @@ export interface Held {
 
 export interface CountingBackend extends Backend {
   held(): Held;
-  /** Uploads and compilations so far. */
+  /** Uploads, allocations among them, and compilations so far. */
   made(): Held;
   /** Runs of all programs so far. */
   runs(): number;
@@ -24,6 +24,12 @@ export const countingBackend = (backend: Backend): CountingBackend => {
     ...backend,
     upload: async (tensor): Promise<Resident> => {
       const resident = await backend.upload(tensor);
+      residents.add(resident.id);
+      uploads++;
+      return resident;
+    },
+    allocate: async (shape) => {
+      const resident = await backend.allocate(shape);
       residents.add(resident.id);
       uploads++;
       return resident;

@@ -3,7 +3,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { copyCompanions, tensorSources, writeCheckpoint } from "../src/formats/index.ts";
-import { loraConfig, planAdapter, startAdapter, type LoraOptions, type StoredAdapter } from "../src/lora/index.ts";
+import { loraConfig, planAdapter, startAdapter, type LoraOptions, type StartSources, type StoredAdapter } from "../src/lora/index.ts";
 import { modelOf, type Base } from "../src/models/index.ts";
 import { viewOf } from "../src/nn/index.ts";
 import { freshParameters, trainableModel } from "../src/train/index.ts";
@@ -81,9 +81,14 @@ const writeModel = async (config: Readonly<Record<string, unknown>>, seed: numbe
 type LlamaConfig = typeof tinyConfig & Record<"attention_bias" | "mlp_bias" | "num_local_experts" | "num_experts_per_tok", unknown>;
 
 /** An adapter all of whose tensors have been moved from their start, as if it had been trained. */
-export const randomAdapter = async (base: Base, config: LoraOptions = {}, seed = 1): Promise<StoredAdapter> => {
+export const randomAdapter = async (
+  base: Base,
+  config: LoraOptions = {},
+  seed = 1,
+  sources: Partial<StartSources> = {},
+): Promise<StoredAdapter> => {
   const adapter = planAdapter(base.model, loraConfig({ r: 4, lora_alpha: 8, ...config }));
-  const stored = await startAdapter(adapter, base, seed);
+  const stored = await startAdapter(adapter, base, seed, sources);
   const generator = random(seed, 2);
   for (let index = 0; index < stored.parameters.length; index++) stored.parameters[index] += generator.normal() * 0.1;
   return stored;

@@ -10,8 +10,9 @@ import { frozenModules, openBase, type Base } from "../models/index.ts";
 import { ortBackend } from "../runtime/index.ts";
 import { hiddenStates, tokenInputs } from "../train/forward.ts";
 import { i32, random } from "../util/index.ts";
-import { bucketOf, cachedDecoder, disposePrograms, type Decoder, type Programs } from "./decoder.ts";
+import { cachedDecoder, disposePrograms, type Decoder, type Programs } from "./decoder.ts";
 import { baseInference } from "./inference.ts";
+import { bucketOf } from "./key-value-cache.ts";
 
 const golden = resolve(import.meta.dirname, "../../test/golden/llama.all-linear");
 const longest = 72;

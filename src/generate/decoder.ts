@@ -1,10 +1,11 @@
 /** @file Runs a model token by token over a key/value cache: token ids in, logits out. It knows nothing about text, sampling or adapters. */
-import { cast, gather, input, program, type Graph, type Tensor } from "../graph/index.ts";
-import type { Model, Source } from "../models/index.ts";
-import { cachedAttention } from "../nn/index.ts";
-import type { Backend, Executable, Feed, Resident } from "../runtime/index.ts";
-import { f32, i32, LowrankError, sizeOf } from "../util/index.ts";
+import type { Graph } from "../graph/index.ts";
+import type { Model } from "../models/index.ts";
+import type { Backend, Executable, Feed } from "../runtime/index.ts";
+import { f32, i32, LowrankError } from "../util/index.ts";
+import { biasOf, decodeProgram, type Encoded } from "./decode-program.ts";
 import type { Inference } from "./inference.ts";
+import { allocateCache, bucketOf, growCache, releaseCache, storesAt } from "./key-value-cache.ts";
 
 /** One sequence in the making. */
 export interface Decoder {
@@ -18,94 +19,6 @@ export interface Decoder {
   rewind(length: number): void;
   dispose(): Promise<void>;
 }
-
-const masked = -1e30;
-const smallestBucket = 16;
-
-/** The smallest power of two that holds `count`: few sizes, so few programs. */
-export const bucketOf = (count: number): number => 2 ** Math.ceil(Math.log2(Math.max(count, smallestBucket)));
-
-/** What an encoder has made of a source. */
-export interface Encoded {
-  /** Places of the source, padding included: programs differ by it. */
-  readonly size: number;
-  /** How a program of T tokens attends to it. */
-  source(T: number): Source;
-  /** The inputs that this makes. */
-  readonly feeds: Readonly<Record<string, Feed>>;
-}
-
-// Inputs ids and positions (1, T), bias.w (1, 1, T, P + T), last (1); key.l and value.l (1, K, P, D); outputs logits (1, V) and the new rows.
-const decodeProgram = ({ model, modules }: Inference, T: number, P: number, encoded: Encoded | undefined): Graph => {
-  const { heads: K, headSize } = model.cache;
-  const outputs: Record<string, Tensor> = {};
-  const biases = new Map(model.windows.map((window) => [window, input(`bias.${window}`, [1, 1, T, P + T])]));
-  const attention = cachedAttention({
-    positions: cast(input("positions", [1, T], "i32"), "i64"),
-    maxPositions: Math.min(P + T, model.maxPositions),
-    bias: (window) => biases.get(window)!,
-    past: (layer) => {
-      if (P === 0) return undefined;
-      return { key: input(`past_key.${layer}`, [1, K, P, headSize]), value: input(`past_value.${layer}`, [1, K, P, headSize]) };
-    },
-    present: (layer, key, value) => {
-      outputs[`key.${layer}`] = key;
-      outputs[`value.${layer}`] = value;
-    },
-  });
-  const used = modules();
-  const source = encoded && { source: encoded.source(T) };
-  const hidden = model.forward(used, { ids: input("ids", [1, T], "i32"), attention, ...source, recompute: false }); // (T, D)
-  const lastRow = gather(hidden, input("last", [1], "i32")); // (1, D)
-  return program({ logits: model.head.logits(used, lastRow), ...outputs });
-};
-
-/** What query i sees through a window: of the cached tokens and the new ones itself and those before it. */
-const biasOf = (window: number, length: number, T: number, P: number): Float32Array =>
-  Float32Array.from({ length: T * (P + T) }, (_, index) => {
-    const query = Math.floor(index / (P + T));
-    const key = index % (P + T);
-    const distance = length + query - (key < P ? key : length + key - P);
-    return (key < P ? key < length : distance >= 0) && distance < window ? 0 : masked;
-  });
-
-interface Cache {
-  readonly capacity: number;
-  readonly residents: Readonly<Record<string, Resident>>;
-}
-
-type Contents = (name: string, shape: readonly number[]) => Promise<Float32Array>;
-
-const allocate = async (
-  backend: Backend,
-  { layers, cache: { heads, headSize } }: Model,
-  capacity: number,
-  contents: Contents,
-): Promise<Cache> => {
-  const shape = [1, heads, capacity, headSize];
-  const residents: Record<string, Resident> = {};
-  for (let layer = 0; layer < layers; layer++)
-    for (const kind of ["past_key", "past_value"]) {
-      const name = `${kind}.${layer}`;
-      residents[name] = await backend.upload(f32(await contents(name, shape), shape));
-    }
-  return { capacity, residents };
-};
-
-const empty: Contents = async (_, shape) => new Float32Array(sizeOf(shape));
-
-const grow = async (backend: Backend, model: Model, from: Cache, capacity: number): Promise<Cache> => {
-  const grown = await allocate(backend, model, capacity, async (name, shape) => {
-    const old = (await backend.download(from.residents[name])).data as Float32Array;
-    const [, heads, , size] = shape;
-    const data = new Float32Array(sizeOf(shape));
-    for (let head = 0; head < heads; head++)
-      data.set(old.subarray(head * from.capacity * size, (head + 1) * from.capacity * size), head * capacity * size);
-    return data;
-  });
-  for (const resident of Object.values(from.residents)) await backend.release(resident);
-  return grown;
-};
 
 /** Compiled programs by size, shared by every sequence over one model. */
 export type Programs = Map<string, Promise<Executable>>;
@@ -161,20 +74,20 @@ export const cachedDecoder = async (
   encoded?: Encoded,
 ): Promise<Decoder> => {
   const { model, feeds } = inference;
-  let cache = await allocate(backend, model, bucketOf(expected), empty);
+  let cache = await allocateCache(backend, model, 1, bucketOf(expected));
   const tokens: number[] = [];
   const { cacheBoundary = Infinity } = model;
   let isBeyond = false;
 
   const executable = (T: number, P: number): Promise<Executable> => {
     const size = [T, P, ...(encoded === undefined ? [] : [encoded.size])].join("×");
-    return compiledOnce(backend, programs, size, () => decodeProgram(inference, T, P, encoded));
+    return compiledOnce(backend, programs, size, () => decodeProgram(inference, { B: 1, T, P }, encoded));
   };
 
   // Runs `ids` after the first `kept` tokens of the cache.
   const extend = async (kept: number, ids: readonly number[]): Promise<Float32Array> => {
     const T = ids.length === 1 ? 1 : bucketOf(ids.length);
-    if (kept + T > cache.capacity) cache = await grow(backend, model, cache, bucketOf(kept + T));
+    if (kept + T > cache.capacity) cache = await growCache(backend, cache, { capacity: bucketOf(kept + T) });
     const P = kept === 0 ? 0 : cache.capacity;
     const padded = Int32Array.from({ length: T }, (_, index) => ids[index] ?? 0);
     const positions = Int32Array.from({ length: T }, (_, index) => kept + Math.min(index, ids.length - 1));
@@ -186,14 +99,8 @@ export const cachedDecoder = async (
       positions: i32(positions, [1, T]),
       last: i32([ids.length - 1]),
     };
-    for (const window of model.windows) all[`bias.${window}`] = f32(biasOf(window, kept, T, P), [1, 1, T, P + T]);
-    const store = Object.entries(cache.residents).map(([name, into]) => ({
-      output: name.replace("past_", ""),
-      into,
-      axis: 2,
-      offsets: [kept],
-    }));
-    const { logits } = await (await executable(T, P)).run(all, { store });
+    for (const window of model.windows) all[`bias.${window}`] = f32(biasOf(window, [kept], T, P), [1, 1, T, P + T]);
+    const { logits } = await (await executable(T, P)).run(all, { store: storesAt(cache, [kept]) });
     return (logits as { data: Float32Array }).data;
   };
 
@@ -219,8 +126,6 @@ export const cachedDecoder = async (
       checkRewind(tokens.length, to);
       tokens.length = to;
     },
-    dispose: async () => {
-      for (const resident of Object.values(cache.residents)) await backend.release(resident);
-    },
+    dispose: () => releaseCache(backend, cache),
   };
 };

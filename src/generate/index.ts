@@ -1,4 +1,7 @@
 /** @file Floor 6: text from models. */
+export { adapterCache, type AdapterCache, type AdapterLease, type AdapterSource } from "./adapter-cache.ts";
+export { batchDecoder, type BatchDecoder, type RowAdapter } from "./batch-decoder.ts";
+export { createBatchGenerator, type AdapterUse, type BatchGenerator, type RowOptions } from "./batch-generator.ts";
 export { createDecoder } from "./create-decoder.ts";
 export type { Decoder, Programs } from "./decoder.ts";
 export { generateText, generateTokens, type FinishReason, type GenerateOptions } from "./generate.ts";

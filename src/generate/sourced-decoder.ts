@@ -3,8 +3,10 @@ import { cast, input, integers, program, type Graph, type Tensor } from "../grap
 import { fullMask, trainingAttention, type Attention } from "../nn/index.ts";
 import type { Backend, Resident } from "../runtime/index.ts";
 import { i32, type HostTensor } from "../util/index.ts";
-import { bucketOf, cachedDecoder, checkIds, checkRewind, compiledOnce, type Decoder, type Encoded, type Programs } from "./decoder.ts";
+import type { Encoded } from "./decode-program.ts";
+import { cachedDecoder, checkIds, checkRewind, compiledOnce, type Decoder, type Programs } from "./decoder.ts";
 import type { Inference } from "./inference.ts";
+import { bucketOf } from "./key-value-cache.ts";
 
 const queriesPerBlock = 128;
 

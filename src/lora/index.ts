@@ -19,6 +19,7 @@ export type { Variant } from "./variants/variant.ts";
 export { mergedTensors, mergeModule, unmergeModule, type MergedModule, type WeightedAdapter } from "./merge.ts";
 export { writeMergedCheckpoint, type MergedCheckpointOptions, type MergedDType } from "./merged-checkpoint.ts";
 export { loadAdapter, saveAdapter, savedContent, type LoadAdapterOptions } from "./store.ts";
+export { rowAdaptedModules, rowFactors, type FactorForm, type FactorLane, type RowFactors } from "./row-factors.ts";
 export { isWhole, mixedTensors, wholeRole } from "./whole.ts";
 export { composeAdapters, type ComposeOptions, type Composition, type ModuleReport } from "./compose/compose.ts";
 export { methods as compositionMethods } from "./compose/method.ts";

@@ -15,8 +15,10 @@ export type Feed = HostTensor | Resident;
 export interface Store {
   readonly output: string;
   readonly into: Resident;
-  /** Both tensors agree in every axis but this one. */
+  /** Both tensors agree in every axis but this one, and the leading one where `row` says so. */
   readonly axis: number;
+  /** The output's first row goes into this row of the resident, the next one behind it; default 0, for as many rows as there are. */
+  readonly row?: number;
   /** First index along `axis` for each entry of the leading axis (one per batch row). */
   readonly offsets: readonly number[];
 }
@@ -42,6 +44,10 @@ export interface Backend {
   readonly name: string;
   compile(graph: Graph): Promise<Executable>;
   upload(tensor: HostTensor): Promise<Resident>;
+  /** A float32 tensor of zeros, which takes memory as it is written to. */
+  allocate(shape: readonly number[]): Promise<Resident>;
+  /** Copies a tensor over one entry of the leading axis of another. */
+  write(into: Resident, row: number, tensor: HostTensor): Promise<void>;
   /** A copy. */
   download(resident: Resident): Promise<HostTensor>;
   /** Frees a tensor; a second release does nothing. */

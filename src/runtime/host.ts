@@ -28,16 +28,29 @@ const checkFeeds = ({ inputs }: Graph, feeds: Readonly<Record<string, Feed>>): v
   for (const name of Object.keys(feeds)) if (!inputs.has(name)) refuse(`The program has no input "${name}".`);
 };
 
-const checkStore = (source: TensorType, { axis, offsets, output, into }: Store): void => {
+const checkStore = (source: TensorType, { axis, row, offsets, output, into }: Store): void => {
+  const rowsFit =
+    row === undefined ? source.shape[0] === into.shape[0] : Number.isInteger(row) && row >= 0 && row + source.shape[0] <= into.shape[0];
   const fits =
     axis > 0 &&
     source.dtype === into.dtype &&
     source.shape.length === into.shape.length &&
-    source.shape.every((size, index) => index === axis || size === into.shape[index]) &&
+    rowsFit &&
+    source.shape.every((size, index) => index === 0 || index === axis || size === into.shape[index]) &&
     offsets.length === source.shape[0] &&
     offsets.every((offset) => Number.isInteger(offset) && offset >= 0 && offset + source.shape[axis] <= into.shape[axis]);
   if (!fits)
-    refuse(`The output "${output}" ${typeText(source)} does not fit into ${typeText(into)} at ${offsets.join(", ")} along axis ${axis}.`);
+    refuse(
+      `The output "${output}" ${typeText(source)} does not fit into ${typeText(into)} at ${offsets.join(", ")} along axis ${axis}${row === undefined ? "" : ` from row ${row}`}.`,
+    );
+};
+
+/** Throws `invalid-argument` unless a tensor is one row of a resident. */
+export const checkWrite = (into: Resident, row: number, tensor: HostTensor): void => {
+  checkHost("The tensor", tensor);
+  const [rows, ...shape] = into.shape;
+  if (!(Number.isInteger(row) && row >= 0 && row < rows) || typeText(tensor) !== typeText({ dtype: into.dtype, shape }))
+    refuse(`${typeText(tensor)} is not row ${row} of ${typeText(into)}.`);
 };
 
 /** Throws `invalid-argument` for what is fed, kept or stored and does not fit the program. */

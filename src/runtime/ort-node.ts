@@ -5,7 +5,7 @@ import { emitOnnx } from "../onnx/index.ts";
 import { LowrankError, messageOf, type ErrorCode, type HostTensor } from "../util/index.ts";
 import type { Graph } from "../graph/index.ts";
 import type { Backend, Executable, Feed, Resident } from "./backend.ts";
-import { checkHost, checkRun, compact, isResident } from "./host.ts";
+import { checkHost, checkRun, checkWrite, compact, isResident } from "./host.ts";
 import type { Device, Engine } from "./ort-session.ts";
 import type { Reply } from "./ort-worker.ts";
 import { startWorker } from "./start-worker.ts";
@@ -88,6 +88,11 @@ export const ortBackend = ({ device = "cpu", threads = availableParallelism() }:
     upload: async (tensor: HostTensor): Promise<Resident> => {
       checkHost("The tensor", tensor);
       return call("upload", compact(tensor));
+    },
+    allocate: (shape) => call("allocate", shape),
+    write: async (into, row, tensor) => {
+      checkWrite(into, row, tensor);
+      await call("write", into, row, compact(tensor));
     },
     download: (resident) => call("download", resident),
     release: async (resident) => {

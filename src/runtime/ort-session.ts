@@ -2,7 +2,7 @@
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
 import type { OnnxModel } from "../onnx/index.ts";
 import { zeroInput } from "../onnx/index.ts";
-import { LowrankError, messageOf, type DType, type HostTensor, type TypedArray } from "../util/index.ts";
+import { f32, LowrankError, messageOf, sizeOf, type DType, type HostTensor, type TypedArray } from "../util/index.ts";
 import type { Feed, Resident, RunOptions } from "./backend.ts";
 import { compact, isResident } from "./host.ts";
 import { createResidents, type RunResult } from "./residents.ts";
@@ -53,6 +53,8 @@ export interface Engine {
   run(session: number, feeds: Readonly<Record<string, Feed>>, options: RunOptions): Promise<RunResult>;
   closeSession(session: number): Promise<void>;
   upload(tensor: HostTensor): Resident;
+  allocate(shape: readonly number[]): Resident;
+  write(into: Resident, row: number, tensor: HostTensor): void;
   download(resident: Resident): HostTensor;
   release(resident: Resident): void;
 }
@@ -70,6 +72,8 @@ export const createEngine = (options: EngineOptions): Engine => {
   let next = 1;
   return {
     upload: residents.add,
+    allocate: (shape) => residents.add(f32(new Float32Array(sizeOf(shape)), shape)),
+    write: residents.write,
     download: residents.get,
     release: residents.release,
     compile: async ({ bytes, root, needsZero }) => {

@@ -1,9 +1,9 @@
 /** @file The backend that tests hold others against: plain TypeScript, float32 results, no speed. */
 import { closeSync, openSync, readSync } from "node:fs";
 import { operandsOf, weightOf, type Graph, type Tensor } from "../graph/index.ts";
-import { dtypes, LowrankError, messageOf, type HostTensor, type TypedArray } from "../util/index.ts";
+import { dtypes, f32, LowrankError, messageOf, sizeOf, type HostTensor, type TypedArray } from "../util/index.ts";
 import type { Backend, Executable } from "./backend.ts";
-import { checkHost, checkRun, isResident } from "./host.ts";
+import { checkHost, checkRun, checkWrite, isResident } from "./host.ts";
 import { createResidents } from "./residents.ts";
 
 const readBytes = (path: string, offset: number, bytes: number): ArrayBuffer => {
@@ -94,6 +94,15 @@ export const referenceBackend = (): Backend => {
       checkAlive();
       checkHost("The tensor", tensor);
       return residents.add(copy(tensor));
+    },
+    allocate: async (shape) => {
+      checkAlive();
+      return residents.add(f32(new Float32Array(sizeOf(shape)), shape));
+    },
+    write: async (into, row, tensor) => {
+      checkAlive();
+      checkWrite(into, row, tensor);
+      residents.write(into, row, tensor);
     },
     download: async (resident) => {
       checkAlive();

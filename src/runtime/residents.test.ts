@@ -22,12 +22,14 @@ describe("storeRows", () => {
     .record({
       shape: fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 2, maxLength: 4 }),
       more: fc.integer({ min: 0, max: 3 }),
+      rows: fc.tuple(fc.nat(2), fc.nat(2)),
       chance: fc.array(fc.nat(), { minLength: 3, maxLength: 3 }),
     })
-    .chain(({ shape, more, chance }) =>
+    .chain(({ shape, more, rows, chance }) =>
       fc.record({
         shape: fc.constant(shape),
         more: fc.constant(more),
+        rows: fc.constant(rows),
         chance: fc.constant(chance),
         axis: fc.integer({ min: 1, max: shape.length - 1 }),
       }),
@@ -35,17 +37,18 @@ describe("storeRows", () => {
 
   it("writes each element at its place and no other", () => {
     fc.assert(
-      fc.property(places, ({ shape, more, chance, axis }) => {
+      fc.property(places, ({ shape, more, rows: [before, behind], chance, axis }) => {
         const source = numbered(shape);
-        const targetShape = shape.map((size, index) => (index === axis ? size + more : size));
+        const [leading, ...rest] = shape.map((size, index) => (index === axis ? size + more : size));
+        const targetShape = [before + leading + behind, ...rest];
         const target = numbered(targetShape, -1000);
         const offsets = Array.from({ length: shape[0] }, (_, row) => chance[row] % (more + 1));
         const expected = target.data.slice();
         for (const index of indicesOf(shape)) {
-          const moved = index.map((place, each) => (each === axis ? place + offsets[index[0]] : place));
+          const moved = index.map((place, each) => (each === 0 ? before + place : each === axis ? place + offsets[index[0]] : place));
           expected[at(targetShape, moved)] = source.data[at(shape, index)];
         }
-        storeRows(source, target, { axis, offsets });
+        storeRows(source, target, { axis, row: before, offsets });
         expect(target.data).toEqual(expected);
       }),
       { seed: 1, numRuns: 300 },

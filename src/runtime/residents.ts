@@ -13,6 +13,8 @@ export interface Residents {
   add(tensor: HostTensor): Resident;
   /** Throws `invalid-argument` after the release. */
   get(resident: Pick<Resident, "id">): HostTensor;
+  /** Copies a tensor over one row; it has been checked. */
+  write(resident: Pick<Resident, "id">, row: number, tensor: HostTensor): void;
   release(resident: Pick<Resident, "id">): void;
   /** Stores, keeps or hands back each output; the stores have been checked. */
   settle(outputs: Readonly<Record<string, HostTensor>>, options: RunOptions): RunResult;
@@ -34,6 +36,7 @@ export const createResidents = (): Residents => {
   return {
     add,
     get,
+    write: (resident, row, { data }) => get(resident).data.set(data as never, row * data.length),
     release: ({ id }) => void tensors.delete(id),
     settle: (outputs, { keep = [], store = [] }) => {
       for (const entry of store) storeRows(outputs[entry.output], get(entry.into), entry);
@@ -47,14 +50,18 @@ export const createResidents = (): Residents => {
   };
 };
 
-/** Copies `source` into `target`, which agree in all axes but one, at one offset along it for each leading entry. */
-export const storeRows = (source: HostTensor, target: HostTensor, { axis, offsets }: Pick<Store, "axis" | "offsets">): void => {
+/** Copies `source` into `target` from a row on, at one offset along the axis in which they differ for each leading entry. */
+export const storeRows = (
+  source: HostTensor,
+  target: HostTensor,
+  { axis, row: first = 0, offsets }: Pick<Store, "axis" | "row" | "offsets">,
+): void => {
   const inner = sizeOf(source.shape.slice(axis + 1));
   const [from, to] = [source.shape[axis] * inner, target.shape[axis] * inner];
   const middle = sizeOf(source.shape.slice(1, axis));
   for (let row = 0; row < source.shape[0]; row++)
     for (let block = 0; block < middle; block++) {
-      const index = row * middle + block;
-      target.data.set(source.data.subarray(index * from, (index + 1) * from) as never, index * to + offsets[row] * inner);
+      const [index, place] = [row * middle + block, (first + row) * middle + block];
+      target.data.set(source.data.subarray(index * from, (index + 1) * from) as never, place * to + offsets[row] * inner);
     }
 };

@@ -23,6 +23,7 @@ export const embedding: TargetKind = {
   name: "embedding",
   A: { name: "lora_embedding_A", role: "embedding" },
   B: { name: "lora_embedding_B", role: "embedding" },
+  keepsRows: false,
   dropout: false,
   candidates: ({ embeddings }) =>
     embeddings.map(({ module, rows, width }) => ({

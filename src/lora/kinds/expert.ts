@@ -11,6 +11,7 @@ export const expert: TargetKind = {
   name: "expert",
   A: linear.A,
   B: linear.B,
+  keepsRows: false,
   dropout: false,
   candidates: ({ stacks = [] }) =>
     stacks.flatMap(({ parameter, parts, inFeatures, outFeatures }) =>

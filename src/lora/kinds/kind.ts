@@ -30,6 +30,8 @@ export interface TargetKind {
   /** The factors as layouts and files call them. */
   readonly A: Factor;
   readonly B: Factor;
+  /** Whether such a module reads vectors x (N, in) in the order of the rows of a batch. */
+  readonly keepsRows: boolean;
   /** Whether dropout acts on what such a module reads. */
   readonly dropout: boolean;
   /** All modules of this kind that a model has. */

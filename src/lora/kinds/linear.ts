@@ -7,6 +7,7 @@ export const linear: TargetKind = {
   name: "linear module",
   A: { name: "lora_A", role: "lora_A" },
   B: { name: "lora_B", role: "lora_B" },
+  keepsRows: true,
   dropout: true,
   candidates: ({ linears }) => linears.map((spec) => ({ ...spec, kind: linear, isOrdinary: !spec.isHead })),
   initialisation: initialisationOf,

@@ -1,0 +1,103 @@
+/**
+ * @file Adapters as rows of a batch take them: factors of a common rank with their scaling inside, and modules that give each row its own.
+ * It knows nothing about where factors are kept.
+ *
+ *     h_b = x_b·W + Σ_i w_bi·(x_b·A_bi)·B_bi        [Chen et al. 2023, Punica, §3; Sheng et al. 2023, S-LoRA, §4]
+ */
+import { add, gather, matmul, multiply, reshape, type Tensor } from "../graph/index.ts";
+import type { Modules } from "../nn/index.ts";
+import { f32, LowrankError, sizeOf, type HostTensor } from "../util/index.ts";
+import type { StoredAdapter } from "./adapter.ts";
+import { savedContent } from "./store.ts";
+import { isWhole } from "./whole.ts";
+
+/** What adapters have in common whose factors can lie behind each other: the modules, and a rank that theirs are filled up to. */
+export interface FactorForm {
+  /** Equal for equal forms. */
+  readonly key: string;
+  /** A power of two. */
+  readonly rank: number;
+  /** Shapes of the factors by their names: `<module>.A` (in, rank) and `<module>.B` (rank, out). */
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  /** Of one adapter's factors. */
+  readonly bytes: number;
+}
+
+export interface RowFactors {
+  readonly form: FactorForm;
+  /** By their names in the form; B holds the scaling. */
+  readonly tensors: ReadonlyMap<string, HostTensor>;
+}
+
+const refuse = (what: string): never => {
+  throw new LowrankError("unsupported", `${what}, so it cannot be mixed with others in one batch.`, {
+    fix: "Merge it into the model, or generate with it alone.",
+  });
+};
+
+const filledUp = ({ data, shape }: HostTensor, to: readonly number[], factor: number): HostTensor => {
+  const [rows, columns] = shape;
+  if (factor === 1 && shape.join() === to.join()) return f32(data as Float32Array, to);
+  const filled = new Float32Array(sizeOf(to));
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) filled[row * to[1] + column] = factor * Number(data[row * columns + column]);
+  return f32(filled, to);
+};
+
+/** The factors of an adapter; `unsupported` for one that does more than add products to linear modules. */
+export const rowFactors = (stored: StoredAdapter): RowFactors => {
+  const { variant, targets, layout } = stored.adapter;
+  if (variant.isProduct !== true) refuse(`The adapter is of the kind ${variant.name}, whose change is no product of two factors`);
+  const whole = layout.slots.find(isWhole);
+  if (whole !== undefined) refuse(`The adapter trains ${whole.name} whole`);
+  const other = [...targets.values()].find(({ kind }) => !kind.keepsRows);
+  if (other !== undefined) refuse(`The adapter acts on the ${other.kind.name} ${other.module}`);
+  const { tensors } = savedContent(stored);
+  const pairs = [...targets.values()].map((target) => {
+    const [A, B] = [target.kind.A, target.kind.B].map(({ name }) => tensors.get(`${target.module}.${name}`)!);
+    return { ...target, A, B };
+  });
+  const rank = 2 ** Math.ceil(Math.log2(Math.max(...pairs.map(({ A }) => A.shape[1]))));
+  const made = new Map(
+    pairs.flatMap(({ module, A, B, inFeatures, outFeatures, scaling }): [string, HostTensor][] => [
+      [`${module}.A`, filledUp(A, [inFeatures, rank], 1)],
+      [`${module}.B`, filledUp(B, [rank, outFeatures], scaling)],
+    ]),
+  );
+  const shapes = new Map([...made].map(([name, { shape }]) => [name, shape]));
+  const bytes = 4 * [...shapes.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
+  return { form: { key: `${rank} ${[...targets.keys()].join()}`, rank, shapes, bytes }, tensors: made };
+};
+
+/** One adapter of each row, or none. */
+export interface FactorLane {
+  /** Factors of all adapters that rows may take, behind each other: `<module>.A` (S, in, R) and `<module>.B` (S, R, out). */
+  readonly stacks: ReadonlyMap<string, Tensor>;
+  /** Whose factors a row takes: (rows) int32. */
+  readonly slots: Tensor;
+  /** How strongly they act, 0 where none do: (rows). */
+  readonly strengths: Tensor;
+}
+
+/** Modules that add to each row what its own adapters make of it; what they read are `rows` rows of equally many tokens. */
+export const rowAdaptedModules = (base: Modules, lanes: readonly FactorLane[], rows: number): Modules => {
+  const adapted = (module: string, x: Tensor, plain: Tensor): Tensor => {
+    let output = plain; // (N, out)
+    for (const { stacks, slots, strengths } of lanes) {
+      const [A, B] = [stacks.get(`${module}.A`), stacks.get(`${module}.B`)];
+      if (A === undefined || B === undefined) continue;
+      const apart = reshape(x, [rows, -1, x.shape[1]]); // (rows, T, in)
+      const z = matmul(apart, gather(A, slots)); // (rows, T, R)
+      const weighted = multiply(z, reshape(strengths, [rows, 1, 1]));
+      output = add(output, reshape(matmul(weighted, gather(B, slots)), plain.shape));
+    }
+    return output;
+  };
+  const isAdapted = (module: string): boolean => lanes.some(({ stacks }) => stacks.has(`${module}.A`));
+  return {
+    ...base,
+    linear: (module, x) => adapted(module, x, base.linear(module, x)),
+    linears: (names, x) => base.linears(names, x).map((plain, index) => adapted(names[index], x, plain)),
+    plainWeight: (module) => (isAdapted(module) ? undefined : base.plainWeight(module)),
+  };
+};
