@@ -34,6 +34,16 @@ const checks: Readonly<Record<string, (printed: string) => void>> = {
     expect(printed).toMatch(/^with the adapter: .*; wind: .*; take: /m);
     expect(printed).toContain("merged, it says the same\n");
   },
+  "04-prefer.ts": (printed) => {
+    const [words] = figures(printed, /^base: (\S+) words/m);
+    const [margin, accuracy] = figures(printed, /held out after step 0: .*margin (\S+), accuracy (\S+),/);
+    const [wider, surer] = figures(printed, /held out after step [1-9]\d*: .*margin (\S+), accuracy (\S+),/);
+    expect([margin, accuracy]).toEqual([0, 0]);
+    expect(wider).toBeGreaterThan(1);
+    expect(surer).toBeGreaterThan(0.8);
+    expect(words).toBeGreaterThan(50);
+    expect(figures(printed, /^with the adapter: (\S+) words/m)[0]).toBeLessThan(words / 2);
+  },
 };
 
 test("every example is checked", () => {
