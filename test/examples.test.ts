@@ -34,6 +34,12 @@ const checks: Readonly<Record<string, (printed: string) => void>> = {
     expect(printed).toMatch(/^with the adapter: .*; wind: .*; take: /m);
     expect(printed).toContain("merged, it says the same\n");
   },
+  "03-library.ts": (printed) => {
+    expect(printed).toMatch(/^demo\/pirate@1 is sha256:[0-9a-f]{12}…, trained on the base sha256:[0-9a-f]{12}…$/m);
+    expect(printed).toMatch(/^found: demo\/weather@1$/m);
+    expect(printed).toMatch(/^with demo\/weather:prod: .*; wind: .*; take: /m);
+    expect(printed.match(/^demo\/(pirate|weather)@1 is sound$/gm)).toHaveLength(2);
+  },
   "04-prefer.ts": (printed) => {
     const [words] = figures(printed, /^base: (\S+) words/m);
     const [margin, accuracy] = figures(printed, /held out after step 0: .*margin (\S+), accuracy (\S+),/);
