@@ -50,6 +50,14 @@ const checks: Readonly<Record<string, (printed: string) => void>> = {
     expect(words).toBeGreaterThan(50);
     expect(figures(printed, /^with the adapter: (\S+) words/m)[0]).toBeLessThan(words / 2);
   },
+  "05-three-domains.ts": (printed) => {
+    const row = (name: string): number[] => figures(printed, new RegExp(`^${name}: pirate (\\S+), weather (\\S+), orders (\\S+)$`, "m"));
+    const base = row("base alone");
+    ["pirate", "weather", "orders"].forEach((domain, index) => expect(row(`with ${domain}`)[index]).toBeLessThan(base[index] / 2));
+    expect(row("composed into one of rank \\d+")).toEqual(row("with pirate and weather at 0.7"));
+    const [whole, adapter] = [...figures(printed, /^base: (\d+) kB$/m), ...figures(printed, /^orders: (\d+) kB$/m)];
+    expect(adapter).toBeLessThan(whole / 5);
+  },
 };
 
 test("every example is checked", () => {
