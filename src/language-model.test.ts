@@ -212,6 +212,84 @@ describe("generating", () => {
   });
 });
 
+describe("switching", () => {
+  let names: readonly string[];
+  let alone: readonly string[];
+  const weights = [{ 0: 1 }, { 1: 1 }, { 0: 0.5, 1: 1 }] as const;
+  beforeAll(async () => {
+    names = ["switch-a", "switch-b"].map((name) => join(place, name));
+    for (const [seed, name] of names.entries())
+      await model.saveAdapter(name, await model.attach({ r: 2 + seed, lora_alpha: 8, init_lora_weights: false }, seed));
+    const stored = await Promise.all(names.map((name) => model.loadAdapter(name)));
+    const written: string[] = [];
+    for (const each of weights) {
+      const adapters = Object.entries(each).map(([index, weight]) => ({ ...stored[Number(index)], weight }));
+      written.push(await write(model, { adapters }));
+    }
+    alone = written;
+    expect(new Set(alone).size).toBe(3);
+  });
+  const choose = (from: LanguageModel, index: number): Promise<void> =>
+    from.use(...Object.entries(weights[index]).map(([which, weight]) => ({ adapter: names[Number(which)], weight })));
+
+  it("between adapters that are in memory uploads and compiles nothing, and texts under way keep theirs", async () => {
+    const other = await loadModel(folder, { threads: 1 });
+    const plain = await write(other);
+    const texts = async (): Promise<string[]> => {
+      const each: Promise<string>[] = [];
+      for (const index of weights.keys()) {
+        await choose(other, index);
+        each.push(write(other));
+      }
+      await other.use();
+      return Promise.all([...each, write(other)]);
+    };
+    expect(await texts()).toEqual([...alone, plain]);
+    for (const index of weights.keys()) {
+      await choose(other, index);
+      expect(await write(other)).toBe(alone[index]);
+    }
+    const writes = vi.spyOn(other.backend, "write");
+    const compile = vi.spyOn(other.backend, "compile");
+    for (const index of weights.keys()) {
+      await choose(other, index);
+      expect(await write(other)).toBe(alone[index]);
+    }
+    expect([writes, compile].map(({ mock }) => mock.calls.length)).toEqual([0, 0]);
+    await other.use();
+    expect(await write(other)).toBe(plain);
+    // A text that names its adapters gets those, and one that names none on purpose gets none.
+    await choose(other, 0);
+    expect(await write(other, { adapters: [] })).toBe(plain);
+    await other.close();
+  });
+
+  it("reads a folder anew whose adapter has changed", async () => {
+    const other = await loadModel(folder, { threads: 1 });
+    const name = join(place, "switch-c");
+    await other.saveAdapter(name, await other.loadAdapter(names[0]));
+    await other.use(name);
+    expect(await write(other)).toBe(alone[0]);
+    await other.saveAdapter(name, await other.loadAdapter(names[1]));
+    await other.use(name);
+    expect(await write(other)).toBe(alone[1]);
+    await other.close();
+  });
+
+  it("refuses what is not there, belongs to another base, or cannot be mixed, and keeps what was chosen", async () => {
+    const other = await loadModel(folder, { threads: 1 });
+    await choose(other, 0);
+    const dora = join(place, "switch-dora");
+    await other.saveAdapter(dora, await other.attach({ r: 2, use_dora: true, init_lora_weights: false }));
+    await expect(other.use(names[1], dora)).rejects.toMatchObject({ code: "unsupported" });
+    const foreign = await loadModel(await tinyModel({ max_position_embeddings: 48 }, 2), { threads: 1 });
+    await expect(foreign.use(names[0])).rejects.toMatchObject({ code: "adapter-mismatch" });
+    await foreign.close();
+    expect(await write(other)).toBe(alone[0]);
+    await other.close();
+  });
+});
+
 it("leaves no half-written file", () => {
   const files = readdirSync(place, { recursive: true, encoding: "utf8" });
   expect(files.length).toBeGreaterThan(20);

@@ -29,6 +29,7 @@ import {
 } from "./lora/index.ts";
 import { openBase, type Base, type BaseOptions } from "./models/index.ts";
 import { ortBackend, type Backend, type OrtOptions } from "./runtime/index.ts";
+import { switching, type AdapterChoice, type SwitchOptions, type Switching } from "./switching.ts";
 import {
   calibrationBatches,
   calibrationOf,
@@ -92,7 +93,7 @@ export interface StartData {
 }
 
 export interface TextOptions extends GenerateOptions {
-  /** Adapters at work, each with its weight; none for the base alone. */
+  /** Adapters at work, each with its weight; empty for the base alone. Default those that `use` has chosen. */
   readonly adapters?: readonly WeightedAdapter[];
   /** Fold the adapters into the weights first: slower to start, faster per token. Default false. */
   readonly merge?: boolean;
@@ -117,7 +118,14 @@ export interface LanguageModel {
   train(options: TrainOptions): AsyncGenerator<TrainEvent>;
   /** Prepares programs and adapters once for many texts; close it when they are done. */
   generator(options?: Pick<TextOptions, "adapters" | "merge">): Promise<Generator>;
-  /** Text after a prompt, piece by piece; for several texts `generator` is faster. */
+  /**
+   * Chooses the adapters of texts that name none themselves; without any, the base alone. They stay in memory, so that coming back to them
+   * costs next to nothing; texts that are under way keep theirs. Refused are those that cannot be mixed, and then nothing changes.
+   */
+  use(...adapters: readonly AdapterChoice[]): Promise<void>;
+  /** Loads adapters that will be wanted soon. */
+  prefetch(...adapters: readonly string[]): Promise<void>;
+  /** Text after a prompt, piece by piece. With adapters that `use` has chosen, texts under way at once share a batch; for several others `generator` is faster. */
   generate(prompt: string, options?: TextOptions): AsyncGenerator<string, FinishReason>;
   /** What a classifier says of texts, or of pairs of them, in their order. */
   classify(texts: readonly (string | Texts)[], options?: ClassifyOptions): Promise<Prediction[]>;
@@ -147,12 +155,15 @@ const inferenceOf = (
  * await model.merge("merged", [{ ...adapter, weight: 1 }]);
  * await model.close();
  */
-export const loadModel = async (reference: string, options: OrtOptions & BaseOptions = {}): Promise<LanguageModel> => {
+export const loadModel = async (reference: string, options: OrtOptions & BaseOptions & SwitchOptions = {}): Promise<LanguageModel> => {
   const directory = await resolveModel(reference);
   const [base, tokenizer] = [await openBase(directory, options), await loadTokenizer(directory)];
   const backend = ortBackend(options);
   const dataset = async (data: string | Dataset<unknown>, { kind }: Loss, maxLength: number): Promise<Dataset<unknown>> =>
     typeof data === "string" ? loadExamples(kind, { path: data, tokenizer, maxLength }) : data;
+
+  let switched: Promise<Switching> | undefined;
+  const switches = (): Promise<Switching> => (switched ??= switching(backend, base, tokenizer, options));
 
   const calibration = async (from: StartData, seed: number): Promise<Calibration> => {
     const { loss = lossOfHead(base.model), batches: count = 8, batchSize = defaultSettings.batchSize } = from;
@@ -194,8 +205,14 @@ export const loadModel = async (reference: string, options: OrtOptions & BaseOpt
       });
     },
     generator: async (which = {}) => createGenerator(backend, tokenizer, await inferenceOf(backend, base, which)),
-    generate: async function* (prompt, { adapters = [], merge = false, ...options } = {}) {
-      const generator = await model.generator({ adapters, merge });
+    use: async (...choices) => {
+      if (choices.length > 0 || switched !== undefined) await (await switches()).use(choices);
+    },
+    prefetch: async (...references) => (await switches()).prefetch(references),
+    generate: async function* (prompt, { adapters, merge = false, ...options } = {}) {
+      const held = adapters === undefined ? await switched : undefined;
+      if (held !== undefined) return yield* held.generator.text(prompt, { ...options, adapters: held.chosen });
+      const generator = await model.generator({ merge, ...(adapters && { adapters }) });
       try {
         return yield* generator.text(prompt, options);
       } finally {

@@ -1,4 +1,5 @@
 /** @file Floor 7: a folder that keeps many adapters by digest, with names, versions, aliases, tags and metrics. */
+export { adapterSources } from "./adapter-source.ts";
 export { archiveName } from "./archive.ts";
 export type { Annotation } from "./annotate.ts";
 export type { Collected, CollectOptions } from "./collect.ts";
