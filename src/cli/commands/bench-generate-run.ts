@@ -1,6 +1,5 @@
 /** @file What `lowrank bench generate` does. */
 import { benchGeneration, type GenerationBench } from "../../evaluate/bench/index.ts";
-import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { formatDuration, formatFigure } from "../ui/format.ts";
 import { benchBase, benchTable } from "./bench-base.ts";
@@ -12,11 +11,11 @@ export const run = async (
   context: CommandContext,
 ): Promise<GenerationBench & { readonly model: string }> => {
   const { batchSize, past, tokens, adapter, rank, seed } = options;
-  if (batchSize !== 1)
-    throw new LowrankError("unsupported", `Generating ${batchSize} texts at once is not offered yet.`, { fix: "Leave --batch-size at 1." });
   const { name, base } = await benchBase(options, context);
-  context.err(`${name}: ${tokens} tokens after a prompt of ${past}, adapter ${adapter}`);
-  const bench = await benchGeneration(base, { past, tokens, adapter, rank, seed }, ortOptions(options));
+  context.err(
+    `${name}: ${tokens} tokens after a prompt of ${past}${batchSize > 1 ? ` in each of ${batchSize} texts` : ""}, adapter ${adapter}`,
+  );
+  const bench = await benchGeneration(base, { batchSize, past, tokens, adapter, rank, seed }, ortOptions(options));
   const rows = [
     ["prompt", `${formatFigure(bench.prefillTokensPerSecond)} tokens/s`],
     ["generation", `${formatFigure(bench.decodeTokensPerSecond)} tokens/s`],

@@ -12,7 +12,7 @@ const options = z.object({
     .default("none")
     .describe("the base alone, or how a random adapter works with it")
     .meta({ group: "Adapter" }),
-  batchSize: z.int().min(1).default(1).describe("texts at once; only 1 is offered yet").meta(text),
+  batchSize: z.int().min(1).default(1).describe("texts at once; beside the base, each has an adapter of its own").meta(text),
   past: z.int().min(1).default(512).describe("tokens of the prompt").meta(text),
   tokens: z.int().min(1).default(32).describe("tokens to generate and measure, after two to warm up").meta(text),
 });

@@ -105,7 +105,6 @@ describe("refuses", () => {
       'not "int9" (did you mean int8?)',
     ],
     ["an unknown shape", ["generate", "--shape", "smollm2-130m"], 'not "smollm2-130m" (did you mean smollm2-135m?)'],
-    ["several texts", ["generate", "--shape", "smollm2-135m", "--batch-size", "2"], "Generating 2 texts at once is not offered yet."],
   ])("%s", async (_, words, message) => {
     const { stderr, code } = await bench(...words);
     expect(stderr.replaceAll("\n", " ")).toContain(message);

@@ -89,6 +89,14 @@ it.each<AdapterUse>(["none", "beside", "merged"])("measures generation with the 
   expect(bench.firstTokenSeconds).toBeGreaterThan(0);
 });
 
+it.each<AdapterUse>(["none", "beside", "merged"])("measures generation of several texts with the adapter %s", async (adapter) => {
+  const base = await openBase(await randomCheckpoint("tiny", tiny, 0));
+  const bench = await benchGeneration(base, { batchSize: 3, past: 20, tokens: 3, adapter, rank: 2, seed: 0 }, { threads: 1 });
+  expect(bench.decodeTokensPerSecond * bench.millisecondsPerToken).toBeCloseTo(3000, 6);
+  expect(bench.prefillTokensPerSecond).toBeGreaterThan(0);
+  expect(bench.firstTokenSeconds).toBeGreaterThan(0);
+});
+
 it("takes the middle of values", () => {
   expect([median([3]), median([5, 1, 3]), median([4, 1, 3, 2])]).toEqual([3, 3, 2.5]);
 });

@@ -4,12 +4,15 @@ import { loraConfig, planAdapter, startAdapter, type WeightedAdapter } from "../
 import { type Base } from "../../models/index.ts";
 import { ortBackend, type Backend, type OrtOptions } from "../../runtime/index.ts";
 import { hashText, random } from "../../util/index.ts";
+import { measureBatch } from "./batched-generation.ts";
 import { median, observeMachine, type MachineReport } from "./machine.ts";
 
 /** What generates: the base alone, with an adapter beside it, or with one folded into its weights. */
 export type AdapterUse = "none" | "beside" | "merged";
 
 export interface GenerationBenchOptions {
+  /** Texts at once, each with an adapter of its own where they work beside the base. Default 1. */
+  readonly batchSize?: number;
   /** Tokens of the prompt. */
   readonly past: number;
   /** Tokens generated after it that count; two before them do not. */
@@ -23,7 +26,7 @@ export interface GenerationBenchOptions {
 export interface GenerationBench extends MachineReport {
   /** Of the prompt, at the median of three. */
   readonly prefillTokensPerSecond: number;
-  /** At the median token. */
+  /** Of all texts together, at the median token. */
   readonly decodeTokensPerSecond: number;
   readonly millisecondsPerToken: number;
   /** From the beginning to the first logits: sessions, adapter and prompt. */
@@ -67,15 +70,27 @@ const measure = async (decoder: Decoder, prompt: readonly number[], tokens: numb
  * @example const { decodeTokensPerSecond } = await benchGeneration(base, { past: 512, tokens: 32, adapter: "none", rank: 16, seed: 0 });
  */
 export const benchGeneration = async (base: Base, options: GenerationBenchOptions, place: OrtOptions = {}): Promise<GenerationBench> => {
-  const { past, tokens, seed } = options;
+  const { batchSize = 1, past, tokens, adapter, rank, seed } = options;
   const report = observeMachine(place.threads);
   const began = performance.now();
   const backend = ortBackend(place);
   try {
-    const inference = await inferenceOf(backend, base, options);
-    const decoder = await createDecoder(backend, inference, new Map(), past + warmupTokens + tokens);
     const generator = random(seed, hashText("bench"));
     const prompt = Array.from({ length: past }, () => generator.integer(base.model.vocabularySize));
+    if (batchSize > 1) {
+      const adapterOf = adapter === "beside" ? (row: number) => randomAdapter(base, rank, seed + row) : undefined;
+      const inference = adapter === "beside" ? baseInference(base) : await inferenceOf(backend, base, options);
+      const measured = await measureBatch(backend, inference, { rows: batchSize, adapterOf, prompt, tokens, warmupTokens });
+      return {
+        prefillTokensPerSecond: past / measured.prefill,
+        decodeTokensPerSecond: batchSize / measured.decode,
+        millisecondsPerToken: measured.decode * 1000,
+        firstTokenSeconds: (measured.firstLogits - began) / 1000,
+        ...report(),
+      };
+    }
+    const inference = await inferenceOf(backend, base, options);
+    const decoder = await createDecoder(backend, inference, new Map(), past + warmupTokens + tokens);
     await decoder.append(prompt);
     const firstTokenSeconds = (performance.now() - began) / 1000;
     const { prefill, decode } = await measure(decoder, prompt, tokens);
