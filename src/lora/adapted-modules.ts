@@ -106,7 +106,7 @@ export const adaptedModules = ({ model, find, active, trainable = [], dropout }:
       };
       const reduce = (A: Tensor, s: number): Tensor => {
         const found = reduced.get(A);
-        return found === undefined ? target.kind.reduce(seen, A, s) : scale(found, s);
+        return found === undefined ? target.kind.reduce(seen, A, s, target) : scale(found, s);
       };
       output = one.adapter.variant.forward(layer, { input: read, seen, output, product, reduce });
     }

@@ -14,6 +14,7 @@ import {
   scatterAdd,
   subtract,
   transpose,
+  withGradient,
   type Tensor,
 } from "../graph/index.ts";
 import type { Model } from "../models/index.ts";
@@ -29,6 +30,8 @@ export interface TokenRows {
   readonly followers: readonly string[];
   readonly indices: readonly number[];
   readonly width: number;
+  /** The row that is not trained where it is read; default none. */
+  readonly padding?: number;
 }
 
 /** The name of the rows in an adapter's layout. */
@@ -80,7 +83,8 @@ export const tokenRows = (model: Model, config: LoraConfig, targets: ReadonlyMap
       const clash = all.find((name) => targets.has(name) || (saved ?? []).some((whole) => `${name}.`.includes(`${whole}.`)));
       if (clash !== undefined)
         throw invalid(`${clash} is adapted or trained whole as well.`, "Leave it out of the targets and of modules_to_save.");
-      return { module, followers: all.slice(1), indices, width };
+      const padding = model.embeddings.find((spec) => spec.module === module)?.padding;
+      return { module, followers: all.slice(1), indices, width, ...(padding !== undefined && { padding }) };
     });
 };
 
@@ -107,9 +111,26 @@ export const withTokenRows = (modules: Modules, active: readonly ActiveRows[]): 
     embedding: (module, ids) =>
       on(module).reduce(
         (y, one) => {
-          const { indices } = one.rows;
-          const isRow = cast(equal(reshape(cast(ids, "i32"), [-1, 1]), integers(indices, [1, indices.length])), "f32"); // (N, n)
-          return matmul(isRow, change(module, one), {}, y); // (N, width)
+          const { indices, padding } = one.rows;
+          const changed = change(module, one);
+          // No id is -1.
+          const chosen = (keep: (index: number) => boolean): Tensor => {
+            const kept = indices.map((index) => (keep(index) ? index : -1));
+            return cast(equal(reshape(cast(ids, "i32"), [-1, 1]), integers(kept, [1, kept.length])), "f32"); // (N, n)
+          };
+          const trained = matmul(
+            chosen((index) => index !== padding),
+            changed,
+            {},
+            y,
+          ); // (N, width)
+          if (padding === undefined || !indices.includes(padding)) return trained;
+          return matmul(
+            chosen((index) => index === padding),
+            withGradient(changed, [], [], () => []),
+            {},
+            trained,
+          );
         },
         modules.embedding(module, ids),
       ),

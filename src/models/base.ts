@@ -137,12 +137,13 @@ export const storedValues = async ({ model, weights }: Pick<Base, "model" | "wei
 
 /** A model's modules over a way to find its tensors. */
 export const modelModules = (
-  { aliases, linears }: Model,
+  { aliases, linears, embeddings }: Model,
   find: (name: string) => Tensor | undefined,
   trainable: readonly Tensor[] = [],
 ): Modules => {
   const turned = new Set(linears.filter((linear) => linear.turned).map(({ module }) => module));
-  return modulesOf({ find, aliases, turned, trainable });
+  const padding = new Map(embeddings.flatMap(({ module, padding: row }) => (row === undefined ? [] : [[module, row] as const])));
+  return modulesOf({ find, aliases, turned, padding, trainable });
 };
 
 /** The modules of a frozen base. */

@@ -21,6 +21,7 @@ import { expertModules, expertParameters, expertStacks, routerModule, type Exper
 import { decoderHead } from "./heads/decoder-head.ts";
 import { linearParameters } from "./heads/head.ts";
 import type { LinearSpec, Model, ParameterSpec } from "./model.ts";
+import { tokenEmbedding } from "./token-embedding.ts";
 
 /** Norms of a layer by their names in the checkpoint; where one is missing, nothing is normalised there. */
 export interface LayerNorms {
@@ -245,7 +246,7 @@ export const decoderModel = (decoder: Decoder): Model => {
     cacheBoundary: indices.map((index) => decoder.rope(index)?.boundary).find((boundary) => boundary !== undefined),
     parameters: [...parametersOf(decoder), ...head.parameters],
     linears: [...indices.flatMap((index) => layerLinears(decoder, index)), ...linears],
-    embeddings: [{ module: embedding, rows: vocabularySize, width: hiddenSize, isTokens: true }],
+    embeddings: [tokenEmbedding(embedding, decoder)],
     stacks: indices.flatMap((index) => {
       const experts = decoder.experts?.(index);
       return experts === undefined ? [] : expertStacks(experts, layerName(index), hiddenSize);

@@ -4,6 +4,7 @@ import { fullMask, layerNorm, recomputed, type Activation } from "../nn/index.ts
 import { LowrankError } from "../util/index.ts";
 import { headOf, linearParameters, type Heads } from "./heads/head.ts";
 import type { LinearSpec, Model, ParameterSpec } from "./model.ts";
+import { tokenEmbedding } from "./token-embedding.ts";
 
 /** Names of a layer's modules, below the layer's own. */
 export interface EncoderLayerNames {
@@ -144,7 +145,7 @@ export const encoderModel = (encoder: Encoder): Model => {
     parameters: [...parametersOf(encoder), ...head.parameters],
     linears: [...Array.from({ length: layers }, (_, index) => linearsOf(encoder, index)).flat(), ...linears],
     embeddings: [
-      { module: `${encoder.embeddings}.word_embeddings`, rows: vocabularySize, width: hiddenSize, isTokens: true },
+      tokenEmbedding(`${encoder.embeddings}.word_embeddings`, encoder),
       { module: `${encoder.embeddings}.position_embeddings`, rows: encoder.positions, width: hiddenSize, isTokens: false },
       ...(encoder.tokenTypes === 0
         ? []

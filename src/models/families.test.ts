@@ -64,6 +64,15 @@ describe("configurations", () => {
     expect(modelOf({ ...rest, model_type: "qwen2", num_key_value_heads: null }, "config.json").cache.heads).toBe(2);
   });
 
+  it.each([
+    [3, 3],
+    [-1, 10],
+    [11, undefined],
+    [null, undefined],
+  ])("take pad_token_id %j for the row %j that is not trained where it is read", (pad_token_id, row) => {
+    expect(modelOf({ ...small, model_type: "llama", pad_token_id }, "config.json").embeddings[0].padding).toBe(row);
+  });
+
   it("have no window where null switches it off", () => {
     const sliding = { ...small, model_type: "qwen3", use_sliding_window: true, max_window_layers: 0 };
     expect(modelOf({ ...sliding, sliding_window: null }, "config.json").windows).toEqual([Infinity]);

@@ -35,6 +35,8 @@ export interface EmbeddingSpec {
   readonly width: number;
   /** Whether its rows are the tokens that the model reads. */
   readonly isTokens: boolean;
+  /** The row that is not trained where it is read; default none. */
+  readonly padding?: number;
 }
 
 /**

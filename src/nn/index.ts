@@ -5,6 +5,7 @@ export { layoutOf, roles, viewOf, type Parameter, type ParameterLayout, type Par
 export { chunkedLoss, crossEntropy, linearCrossEntropy } from "./loss.ts";
 export { logProbs } from "./log-probs.ts";
 export { logSigmoid } from "./log-sigmoid.ts";
+export { rowsOf } from "./embedding.ts";
 export { causalMask, fullMask, hiddenScore, type Mask } from "./mask.ts";
 export { fusedGatedMlp, gatedMlp } from "./mlp.ts";
 export { gatedExperts, routed, type ExpertModules, type Routing } from "./moe.ts";

@@ -1,6 +1,7 @@
 /** @file What a forward pass sees of a model's parameters: tensors by name and modules to call. It knows nothing about adapters; they wrap it. */
-import { add, gather, groupedMatmul, matmul, reshape, type Tensor } from "../graph/index.ts";
+import { add, groupedMatmul, matmul, reshape, type Tensor } from "../graph/index.ts";
 import { LowrankError } from "../util/index.ts";
+import { rowsOf } from "./embedding.ts";
 import { precisions, type Precision } from "./precision/precision.ts";
 
 export interface Modules {
@@ -28,13 +29,15 @@ export interface ModulesOptions {
   readonly aliases?: Readonly<Record<string, string>>;
   /** Linear modules whose weights are (in, out). */
   readonly turned?: ReadonlySet<string>;
+  /** The row of an embedding, by module, that gets no gradient where it is read. */
+  readonly padding?: ReadonlyMap<string, number>;
   readonly trainable?: readonly Tensor[];
 }
 
 const forms: readonly [string, Precision][] = Object.entries(precisions);
 
 /** Modules over a way to find parameters; a linear module for which a form with fewer bits is found multiplies with that. */
-export const modulesOf = ({ find, aliases = {}, turned = new Set(), trainable = [] }: ModulesOptions): Modules => {
+export const modulesOf = ({ find, aliases = {}, turned = new Set(), padding = new Map(), trainable = [] }: ModulesOptions): Modules => {
   const resolve = (name: string): Tensor | undefined => find(name) ?? (Object.hasOwn(aliases, name) ? find(aliases[name]) : undefined);
   const tensor = (name: string): Tensor => {
     const found = resolve(name);
@@ -62,7 +65,7 @@ export const modulesOf = ({ find, aliases = {}, turned = new Set(), trainable = 
     linears: (names, x) => names.map((name) => modules.linear(name, x)),
     embedding: (module, ids) => {
       const table = tensor(`${module}.weight`); // (V, D)
-      return reshape(gather(table, ids), [-1, table.shape[1]]); // (N, D)
+      return reshape(rowsOf(table, ids, padding.get(module)), [-1, table.shape[1]]); // (N, D)
     },
     plainWeight: (module) => {
       const found = tensor(`${module}.weight`);

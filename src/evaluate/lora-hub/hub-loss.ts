@@ -48,7 +48,7 @@ const weightedModules = (base: Base, parts: readonly Part[], w: Tensor): Modules
     if (part === undefined) return y;
     const { form, names } = part;
     const { kind } = part.module;
-    return form.add(y, fed(names.A, form.tensors.A), fed(names.B, form.tensors.B), w, (A) => kind.reduce(x, A, 1));
+    return form.add(y, fed(names.A, form.tensors.A), fed(names.B, form.tensors.B), w, (A) => kind.reduce(x, A, 1, {}));
   };
   const modules: Modules = {
     ...frozen,

@@ -1,5 +1,6 @@
 /** @file Embeddings as targets: they read ids, which stand for one-hot rows x (N, rows), so that x·A is a choice of rows of A. */
-import { gather, reshape, scale } from "../../graph/index.ts";
+import { reshape, scale } from "../../graph/index.ts";
+import { rowsOf } from "../../nn/index.ts";
 import type { Initialisation } from "../init/initialisation.ts";
 import type { TargetKind } from "./kind.ts";
 
@@ -26,8 +27,9 @@ export const embedding: TargetKind = {
   keepsRows: false,
   dropout: false,
   candidates: ({ embeddings }) =>
-    embeddings.map(({ module, rows, width }) => ({
+    embeddings.map(({ module, rows, width, padding }) => ({
       module,
+      ...(padding !== undefined && { padding }),
       kind: embedding,
       inFeatures: rows,
       outFeatures: width,
@@ -35,5 +37,5 @@ export const embedding: TargetKind = {
       isOrdinary: false,
     })),
   initialisation: ({ init_lora_weights: name }) => (name === false ? bothRandom : zeroA),
-  reduce: (ids, A, s) => scale(reshape(gather(A, ids), [-1, A.shape[1]]), s),
+  reduce: (ids, A, s, { padding }) => scale(reshape(rowsOf(A, ids, padding), [-1, A.shape[1]]), s),
 };

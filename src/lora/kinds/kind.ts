@@ -15,6 +15,8 @@ export interface Candidate {
   readonly turned?: boolean;
   /** Whether "all-linear" means it. */
   readonly isOrdinary: boolean;
+  /** Of an embedding, the row that is not trained where it is read. */
+  readonly padding?: number;
   /** The parameter by which `target_parameters` chooses it; without one, `target_modules` chooses the module. */
   readonly parameter?: string;
   /** The linear modules whose weights lie one above the other in W; default the module itself. */
@@ -39,5 +41,5 @@ export interface TargetKind {
   /** How A and B start, by the configuration's `init_lora_weights`. */
   initialisation(config: LoraConfig): Initialisation;
   /** s·x·A of what the module reads: (N, r). */
-  reduce(x: Tensor, A: Tensor, s: number): Tensor;
+  reduce(x: Tensor, A: Tensor, s: number, module: Pick<Candidate, "padding">): Tensor;
 }

@@ -51,7 +51,10 @@ export const plain: Variant = {
     const update = layerOf(layer);
     const adapted = update.expand(reduce(update.A, update.scaling), output); // (N, out)
     // The shift is part of the base, which dropout does not touch.
-    return shiftsOf(layer).reduce((y, shifted) => shifted.expand(layer.target.kind.reduce(input, shifted.A, shifted.scaling), y), adapted);
+    return shiftsOf(layer).reduce(
+      (y, shifted) => shifted.expand(layer.target.kind.reduce(input, shifted.A, shifted.scaling, layer.target), y),
+      adapted,
+    );
   },
   grouped: (layers, { input, bounds, output }) => {
     const updates = layers.map(layerOf);
