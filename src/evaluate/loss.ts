@@ -1,7 +1,7 @@
 /** @file Mean loss of a model, with or without adapters, over batches, and what else the loss reports. It knows no loss and nothing about data formats. */
 import { baseInference, type Inference } from "../generate/index.ts";
 import { frozenModules, type Base } from "../models/index.ts";
-import type { Backend, Executable } from "../runtime/index.ts";
+import { compileLenient, type Backend, type Executable } from "../runtime/index.ts";
 import {
   addCounts,
   addSums,
@@ -49,7 +49,7 @@ export const evaluateLoss = async <Batch extends TrainingBatch>(backend: Backend
     const shape = loss.shapeOf(batch);
     const key = Object.values(shape).join("×");
     const context = { model: inference.model, modules: inference.modules(), reference: () => frozenModules(base) };
-    const executable = compiled.get(key) ?? (await backend.compile(evaluationProgram(loss, context, shape)));
+    const executable = compiled.get(key) ?? (await compileLenient(backend, evaluationProgram(loss, context, shape)));
     compiled.set(key, executable);
     const result = (await executable.run({ ...inference.feeds, ...loss.feeds(batch, shape) })) as Record<string, HostTensor>;
     sum += Number(result["loss"].data[0]);

@@ -1,7 +1,7 @@
 /** @file Holds the engine against a recorded reference: logits of base, adapter and merged model, every gradient, ten AdamW steps. It prints nothing. */
 import { join } from "node:path";
 import { ourName, readJsonObject, readSafetensorsHeader, readTensor, readTensorF32 } from "../formats/index.ts";
-import { gather, input, integers, program } from "../graph/index.ts";
+import { gather, input, integers } from "../graph/index.ts";
 import { mergedInference } from "../generate/inference.ts";
 import {
   adaptedModules,
@@ -16,7 +16,7 @@ import {
 } from "../lora/index.ts";
 import { modelModules, openBase, storedTensors, type Base, type Model } from "../models/index.ts";
 import { viewOf, type Modules } from "../nn/index.ts";
-import type { Backend, Feed } from "../runtime/index.ts";
+import { runOnce, type Backend, type Feed } from "../runtime/index.ts";
 import { adamw } from "../train/optim/adamw.ts";
 import { clipByNorm } from "../train/clip.ts";
 import { lossOfHead } from "../train/losses/head.ts";
@@ -66,10 +66,12 @@ const computedLogits = async (
   feeds: Readonly<Record<string, Feed>>,
 ) => {
   const hidden = recorded.states(model, modules);
-  const executable = await backend.compile(program({ logits: model.head.logits(modules, gather(hidden, integers([...recorded.places]))) }));
-  const { logits } = await executable.run({ ...recorded.feeds, ...feeds });
-  await executable.dispose();
-  return (logits as HostTensor).data as Float32Array;
+  const { logits } = await runOnce(
+    backend,
+    { logits: model.head.logits(modules, gather(hidden, integers([...recorded.places]))) },
+    { ...recorded.feeds, ...feeds },
+  );
+  return logits.data as Float32Array;
 };
 
 const largestDifference = (ours: Float32Array, theirs: Float32Array, { recorded }: Recorded): number => {
@@ -179,7 +181,9 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
   if (untold !== undefined)
     throw new LowrankError("adapter-mismatch", `The reference has no gradient for "${untold}".`, { where: recorded.path });
   // PEFT folds an update of an embedding into the head that is tied to it, and no longer says what the adapter does; here merging changes nothing.
-  const isHeadSpoilt = Object.values(model.aliases).some((name) => stored.adapter.targets.has(name.slice(0, -".weight".length)));
+  const isHeadSpoilt = Object.entries(model.aliases)
+    .flat()
+    .some((name) => stored.adapter.targets.has(name.slice(0, -".weight".length)));
   const logits = {
     base: await difference(model, "logits_base", modelModules(model, find), {}),
     adapter: await difference(model, "logits_adapter", adapted, { parameters: f32(stored.parameters), ...frozenFeeds(stored) }),

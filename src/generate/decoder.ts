@@ -1,7 +1,7 @@
 /** @file Runs a model token by token over a key/value cache: token ids in, logits out. It knows nothing about text, sampling or adapters. */
 import type { Graph } from "../graph/index.ts";
 import type { Model } from "../models/index.ts";
-import type { Backend, Executable, Feed } from "../runtime/index.ts";
+import { compileLenient, type Backend, type Executable, type Feed } from "../runtime/index.ts";
 import { f32, i32, LowrankError } from "../util/index.ts";
 import { biasOf, decodeProgram, type Encoded } from "./decode-program.ts";
 import type { Inference } from "./inference.ts";
@@ -23,19 +23,9 @@ export interface Decoder {
 /** Compiled programs by size, shared by every sequence over one model. */
 export type Programs = Map<string, Promise<Executable>>;
 
-/**
- * The program of a size, compiled when it is first asked for. It takes what it needs of what it is fed: of the adapters of one inference
- * an encoder's program needs some, a decoder's others.
- */
+/** The program of a size, compiled when it is first asked for. */
 export const compiledOnce = (backend: Backend, programs: Programs, size: string, build: () => Graph): Promise<Executable> => {
-  const compile = async (): Promise<Executable> => {
-    const graph = build();
-    const executable = await backend.compile(graph);
-    const needed = (feeds: Readonly<Record<string, Feed>>): Record<string, Feed> =>
-      Object.fromEntries(Object.entries(feeds).filter(([name]) => graph.inputs.has(name)));
-    return { run: (feeds, options) => executable.run(needed(feeds), options), dispose: () => executable.dispose() };
-  };
-  const compiled = programs.get(size) ?? compile();
+  const compiled = programs.get(size) ?? compileLenient(backend, build());
   programs.set(size, compiled);
   return compiled;
 };

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { largestDifference, logitsAfter } from "../../test/model-logits.ts";
-import { randomAdapter, tinyModel } from "../../test/tiny-model.ts";
+import { randomAdapter, tinyModel, tinyT5 } from "../../test/tiny-model.ts";
 import { openCheckpoint, readTensor } from "../formats/index.ts";
 import { openBase, type Base } from "../models/index.ts";
 import { ortBackend, type Backend } from "../runtime/index.ts";
@@ -12,16 +12,19 @@ import type { WeightedAdapter } from "./merge.ts";
 import { writeMergedCheckpoint } from "./merged-checkpoint.ts";
 
 let base: Base;
+let encoderDecoder: Base;
 let backend: Backend;
 beforeAll(async () => {
   process.env["LOWRANK_CACHE"] = await mkdtemp(join(tmpdir(), "lowrank-cache-"));
   base = await openBase(await tinyModel({ vocab_size: 97 }));
+  // Its configuration does not say that what the tied head reads is scaled.
+  encoderDecoder = await openBase(await tinyT5({ vocab_size: 97, scale_decoder_outputs: undefined }));
   backend = ortBackend({ threads: 1 });
 });
 afterAll(() => backend.dispose());
 
 const folder = async (): Promise<string> => join(await mkdtemp(join(tmpdir(), "lowrank-merged-")), "model");
-const adapterOn = async (config: LoraOptions): Promise<WeightedAdapter> => ({ ...(await randomAdapter(base, config)), weight: 1 });
+const adapterOn = async (config: LoraOptions, on = base): Promise<WeightedAdapter> => ({ ...(await randomAdapter(on, config)), weight: 1 });
 
 const logitsOf = (model: Base, adapters: readonly WeightedAdapter[] = []): Promise<Float32Array> =>
   logitsAfter(backend, model, [1, 40, 17, 96, 3], adapters);
@@ -47,6 +50,23 @@ describe("a merged checkpoint", () => {
     expect(largestDifference(alone, beside)).toBeLessThan(1e-4);
     expect(largestDifference(alone, await logitsOf(base))).toBeGreaterThan(0.05);
     expect(merged.digest).not.toBe(base.digest);
+  });
+
+  it.each<[string, LoraOptions, boolean]>([
+    ["every linear module", {}, true],
+    ["a head that is its embedding", { target_modules: ["q", "lm_head"] }, false],
+    ["what its encoder and decoder read", { target_modules: ["q"], modules_to_save: ["embed_tokens"] }, true],
+    ["rows of tokens", { target_modules: ["q"], trainable_token_indices: [40, 3] }, true],
+    ["its biases by distance", { target_modules: ["q", "relative_attention_bias"] }, true],
+  ])("of an encoder–decoder says what base and adapter on %s say", async (_, config, isTied) => {
+    const adapters = [await adapterOn(config, encoderDecoder)];
+    const directory = await folder();
+    await writeMergedCheckpoint(backend, encoderDecoder, adapters, directory);
+    const merged = await openBase(directory);
+    expect(merged.model.config).toMatchObject({ tie_word_embeddings: isTied, scale_decoder_outputs: true });
+    const beside = await logitsOf(encoderDecoder, adapters);
+    expect(largestDifference(await logitsOf(merged), beside)).toBeLessThan(1e-4);
+    expect(largestDifference(beside, await logitsOf(encoderDecoder))).toBeGreaterThan(0.01);
   });
 
   it("keeps the bytes that no adapter changes, and the tokenizer", async () => {

@@ -84,7 +84,8 @@ export const writeMergedCheckpoint = async (
       },
     };
   });
-  const ties = untied.length > 0 ? { tie_word_embeddings: false } : {};
+  const isHead = (name: string): boolean => base.model.linears.some((linear) => linear.isHead && `${linear.module}.weight` === name);
+  const ties = untied.some(([name]) => isHead(name)) ? { tie_word_embeddings: false } : {};
   const typed = dtype === undefined ? {} : { torch_dtype: typeNames[dtype], ...("dtype" in config && { dtype: typeNames[dtype] }) };
   await writeCheckpoint(directory, {
     config: { ...config, ...ties, ...typed },

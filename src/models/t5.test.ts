@@ -115,6 +115,19 @@ describe("what the head reads is scaled", () => {
   });
 });
 
+it("lets adapters find the tables that it reads by index: tokens, by the names of both stacks too, and biases by distance", () => {
+  const { embeddings } = described({ relative_attention_num_buckets: 6 });
+  const tokens = { rows: 11, width: 8 };
+  const bias = (stack: string) => `${stack}.block.0.layer.0.SelfAttention.relative_attention_bias`;
+  expect(embeddings).toEqual([
+    { module: "shared", ...tokens, isTokens: true },
+    { module: "encoder.embed_tokens", ...tokens, isTokens: false },
+    { module: bias("encoder"), rows: 6, width: 4, isTokens: false },
+    { module: "decoder.embed_tokens", ...tokens, isTokens: false },
+    { module: bias("decoder"), rows: 6, width: 4, isTokens: false },
+  ]);
+});
+
 it("begins to decode with the token that the configuration names, or with padding", () => {
   expect(described({ decoder_start_token_id: 4, pad_token_id: 3 }).decoderStart).toBe(4);
   expect(described({ pad_token_id: 3 }).decoderStart).toBe(3);

@@ -1,6 +1,6 @@
 /** @file The T5 family [Raffel et al. 2020]: an encoder and a decoder of unscaled attention with learnt biases by distance, normalised without means. */
 import { configReader } from "../formats/index.ts";
-import { add, multiply, reshape, rmsNorm, scale, transpose, type Tensor } from "../graph/index.ts";
+import { add, integers, multiply, reshape, rmsNorm, scale, transpose, type Tensor } from "../graph/index.ts";
 import { activations, bucketedBias, causalMask, recomputed, type Activation, type Attention, type PositionBias } from "../nn/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { headOf, linearParameters } from "./heads/head.ts";
@@ -39,7 +39,7 @@ interface T5 {
 type Sized = readonly [linear: LinearSpec, deviation: number];
 
 const sublayerName = ({ name }: Stack, layer: number, place: number): string => `${name}.block.${layer}.layer.${place}`;
-const biasTable = (stack: Stack): string => `${sublayerName(stack, 0, 0)}.SelfAttention.relative_attention_bias.weight`;
+const biasModule = (stack: Stack): string => `${sublayerName(stack, 0, 0)}.SelfAttention.relative_attention_bias`;
 
 const linearsOf = ({ hiddenSize: D, innerSize: F, heads, headSize, isGated }: T5, module: string, kind: Kind): Sized[] => {
   const linear = (name: string, inFeatures: number, outFeatures: number, deviation = inFeatures ** -0.5): Sized => [
@@ -63,7 +63,7 @@ const stackParts = (t5: T5, stack: Stack): { parameters: ParameterSpec[]; linear
   ).flat();
   return {
     parameters: [
-      { name: biasTable(stack), shape: [buckets, heads], start: { normal: initialFactor * D ** -0.5 } },
+      { name: `${biasModule(stack)}.weight`, shape: [buckets, heads], start: { normal: initialFactor * D ** -0.5 } },
       ...sublayers.flatMap(({ module, linears }) => [
         gain(`${module}.layer_norm`),
         ...linears.flatMap(([linear, deviation]) => linearParameters(linear, initialFactor * deviation)),
@@ -106,7 +106,8 @@ const forwardOf =
 
     // `seen` is what cross-attention looks at, with the way it does so.
     const run = (stack: Stack, tokens: Tensor, self: Attention, seen?: { readonly encoded: Tensor; readonly cross: Attention }): Tensor => {
-      const bias = bucketedBias(modules.tensor(biasTable(stack)), { count, maxDistance, bothWays: stack === encoder });
+      const table = modules.embedding(biasModule(stack), integers(Array.from({ length: count }, (_, bucket) => bucket))); // (buckets, H)
+      const bias = bucketedBias(table, { count, maxDistance, bothWays: stack === encoder });
       const sublayers: Record<Kind, (module: string, x: Tensor, layer: number) => Tensor> = {
         SelfAttention: (module, x, layer) => attend(module, x, x, layer, self, bias),
         EncDecAttention: (module, x, layer) => attend(module, x, seen!.encoded, layer, seen!.cross),
@@ -207,7 +208,13 @@ export const t5Family =
       ],
       linears: [...parts.flatMap((part) => part.linears), ...linears],
       // Encoder, decoder and head read one table, which files of this family cannot tell apart.
-      embeddings: [],
+      embeddings: [
+        { module: embedding, rows: V, width: D, isTokens: true },
+        ...stacks.flatMap((stack) => [
+          { module: `${stack.name}.embed_tokens`, rows: V, width: D, isTokens: false },
+          { module: biasModule(stack), rows: t5.buckets, width: t5.heads, isTokens: false },
+        ]),
+      ],
       aliases: { ...Object.fromEntries(stacks.map(({ name }) => [`${name}.embed_tokens.weight`, `${embedding}.weight`])), ...aliases },
       ...rest,
       head,

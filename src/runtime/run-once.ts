@@ -2,6 +2,7 @@
 import { program, type Tensor } from "../graph/index.ts";
 import type { HostTensor } from "../util/index.ts";
 import type { Backend, Feed } from "./backend.ts";
+import { compileLenient } from "./lenient.ts";
 
 /** The values of some tensors; of the feeds, those that they need are used. */
 export const runOnce = async (
@@ -9,11 +10,9 @@ export const runOnce = async (
   outputs: Readonly<Record<string, Tensor>>,
   feeds: Readonly<Record<string, Feed>>,
 ): Promise<Record<string, HostTensor>> => {
-  const graph = program(outputs);
-  const executable = await backend.compile(graph);
+  const executable = await compileLenient(backend, program(outputs));
   try {
-    const needed = Object.fromEntries(Object.entries(feeds).filter(([name]) => graph.inputs.has(name)));
-    return (await executable.run(needed)) as Record<string, HostTensor>;
+    return (await executable.run(feeds)) as Record<string, HostTensor>;
   } finally {
     await executable.dispose();
   }
