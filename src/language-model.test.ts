@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { tinyModel } from "../test/tiny-model.ts";
 import { readJsonObject } from "./formats/index.ts";
+import { openLibrary } from "./library/index.ts";
 import { loadModel, type LanguageModel, type TextOptions } from "./language-model.ts";
 import type { StoredAdapter } from "./lora/index.ts";
 import { dpo, lossNamed, type TrainEvent } from "./train/index.ts";
@@ -100,6 +101,15 @@ describe("an adapter from start to end", () => {
     await model.saveAdapter(join(place, "again"), adapter);
     for (const name of ["adapter_config.json", "adapter_model.safetensors"])
       expect(await readFile(join(place, "again", name))).toEqual(await readFile(join(place, "adapter", name)));
+  });
+
+  it("is found in a library by its name", async () => {
+    const folder = join(place, "library");
+    const library = await openLibrary(folder, { create: true });
+    await library.add(join(place, "adapter"), { name: "mine" });
+    library.close();
+    expect((await model.loadAdapter("mine@1", { library: folder })).parameters).toEqual(adapter.parameters);
+    await expect(model.loadAdapter("mine@2", { library: folder })).rejects.toMatchObject({ code: "not-found" });
   });
 
   it("becomes a model of its own when it is merged", async () => {

@@ -1,4 +1,5 @@
 /** @file A pretrained model in hand: attach adapters, train them, generate with them, merge them. The library's front door; it knows nothing about flags or terminals. */
+import { existsSync } from "node:fs";
 import { loadExamples, type Dataset, type Texts } from "./data/index.ts";
 import { predict, type Prediction, type PredictOptions } from "./evaluate/index.ts";
 import { loadTokenizer, resolveModel, type Tokenizer } from "./formats/index.ts";
@@ -12,6 +13,7 @@ import {
   type Generator,
   type Inference,
 } from "./generate/index.ts";
+import type { ResolveAdapterOptions } from "./library/index.ts";
 import {
   configForHead,
   loadAdapter,
@@ -104,14 +106,21 @@ export interface ClassifyOptions extends PredictOptions {
   readonly adapters?: readonly WeightedAdapter[];
 }
 
+export interface LoadOptions {
+  /** Take an adapter that was trained on another base. Default false. */
+  readonly allowOtherBase?: boolean;
+  /** Folder of the library. Default: the user's. */
+  readonly library?: string;
+}
+
 export interface LanguageModel {
   readonly base: Base;
   readonly tokenizer: Tokenizer;
   readonly backend: Backend;
   /** A new adapter for this model; `seed` decides its starting values, and for some starts data do. */
   attach(config?: LoraOptions, seed?: number, from?: StartData): Promise<StoredAdapter>;
-  /** An adapter from a folder in PEFT's form, checked against this model. */
-  loadAdapter(directory: string, options?: { readonly allowOtherBase?: boolean }): Promise<StoredAdapter>;
+  /** An adapter from a folder in PEFT's form, from the library (`name`, `name@version`, `name:alias`, a digest) or from the hub, checked against this model. */
+  loadAdapter(reference: string, options?: LoadOptions): Promise<StoredAdapter>;
   /** Writes an adapter as PEFT reads it. */
   saveAdapter(directory: string, adapter: StoredAdapter): Promise<void>;
   /** Trains an adapter (its parameters end up as trained), yielding events. */
@@ -142,6 +151,13 @@ const inferenceOf = (
 ): Promise<Inference> => {
   if (adapters.length === 0) return Promise.resolve(baseInference(base));
   return merge ? mergedInference(backend, base, adapters) : adaptedInference(backend, base, adapters);
+};
+
+/** The folder of an adapter. What is no folder is looked up with the library's code and its SQLite, which are loaded then. */
+const adapterFolder = async (reference: string, options: ResolveAdapterOptions): Promise<string> => {
+  if (existsSync(reference)) return reference;
+  const { resolveAdapter } = await import("./library/index.ts");
+  return (await resolveAdapter(reference, options)).directory;
 };
 
 /**
@@ -181,11 +197,10 @@ export const loadModel = async (reference: string, options: OrtOptions & BaseOpt
       const sources = { backend, ...(from && { calibration: await calibration(from, seed) }) };
       return startAdapter(planAdapter(base.model, loraConfig(given)), base, seed, sources);
     },
-    loadAdapter: (folder, { allowOtherBase = false } = {}) =>
-      loadAdapter(folder, base.model, {
-        ...loadedOn(base, backend),
-        allowOtherBase,
-      }),
+    loadAdapter: async (adapter, { allowOtherBase = false, library } = {}) => {
+      const bases = { ...loadedOn(base, backend), allowOtherBase };
+      return loadAdapter(await adapterFolder(adapter, { ...bases, ...(library !== undefined && { library }) }), base.model, bases);
+    },
     saveAdapter: (folder, adapter) => saveAdapter(folder, base.model, adapter, base.digest),
     train: async function* ({ data, evalData, loss: chosen, output, adapter, resume = false, signal, ...given }) {
       const sequenceLength = Math.min(defaultSettings.sequenceLength, base.model.maxPositions);

@@ -10,6 +10,7 @@ import { isObject } from "../formats/index.ts";
 import { LowrankError, messageOf } from "../util/index.ts";
 import { digestOfEntry, shardPath, shardsName } from "./layout.ts";
 import { splitTag } from "./names.ts";
+import { change, rows } from "./sql.ts";
 import { adapterFiles, recordOf, type AdapterRecord } from "./record.ts";
 
 const missing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "ENOENT";
@@ -57,7 +58,7 @@ interface StoredShard {
 
 const storedShards = (database: Database.Database): Map<string, StoredShard> =>
   new Map(
-    (database.prepare("SELECT name, changed, seen FROM shard").raw().all() as [string, string, number][]).map(([name, changed, seen]) => [
+    rows<[string, string, number]>(database, "SELECT name, changed, seen FROM shard").map(([name, changed, seen]) => [
       name,
       { changed, seen },
     ]),
@@ -80,45 +81,41 @@ export const readRecord = (path: string): AdapterRecord => {
 };
 
 const forget = (database: Database.Database, id: number): void => {
-  for (const table of ["version", "alias", "tag", "metric"]) database.prepare(`DELETE FROM ${table} WHERE adapter = ?`).run(id);
-  database.prepare("DELETE FROM words WHERE rowid = ?").run(id);
-  database.prepare("DELETE FROM adapter WHERE id = ?").run(id);
+  for (const table of ["version", "alias", "tag", "metric"]) change(database, `DELETE FROM ${table} WHERE adapter = ?`, id);
+  change(database, "DELETE FROM words WHERE rowid = ?", id);
+  change(database, "DELETE FROM adapter WHERE id = ?", id);
 };
 
 const remember = (database: Database.Database, record: AdapterRecord, shard: string, stamp: string): void => {
   const { digest, files, facts, lineage, names, retired, aliases, tags, metrics, notes, created } = record;
   const bytes = adapterFiles.reduce((sum, name) => sum + files[name].bytes, 0);
-  const { lastInsertRowid: id } = database
-    .prepare("INSERT INTO adapter VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-    .run(
-      digest,
-      shard,
-      stamp,
-      files["adapter_model.safetensors"].sha256,
-      lineage.base,
-      lineage.baseName,
-      facts.kind,
-      facts.rank,
-      facts.alpha,
-      facts.parameters,
-      bytes,
-      JSON.stringify(tags),
-      JSON.stringify(metrics),
-      created,
-    );
-  const addVersion = database.prepare("INSERT OR IGNORE INTO version VALUES (?, ?, ?, ?)");
-  for (const { name, version } of names) addVersion.run(name, version, id, 0);
-  for (const { name, version } of retired) addVersion.run(name, version, id, 1);
-  const addAlias = database.prepare("INSERT OR IGNORE INTO alias VALUES (?, ?, ?, ?)");
-  for (const { name, alias, since } of aliases) addAlias.run(name, alias, since, id);
-  const addTag = database.prepare("INSERT OR IGNORE INTO tag VALUES (?, ?, ?)");
-  for (const tag of tags) addTag.run(...splitTag(tag), id);
-  const addMetric = database.prepare("INSERT OR IGNORE INTO metric VALUES (?, ?, ?)");
-  for (const [name, value] of Object.entries(metrics)) addMetric.run(name, value, id);
+  const id = change(
+    database,
+    "INSERT INTO adapter VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    digest,
+    shard,
+    stamp,
+    lineage.base,
+    lineage.baseName,
+    facts.kind,
+    facts.rank,
+    facts.alpha,
+    facts.parameters,
+    bytes,
+    JSON.stringify(tags),
+    JSON.stringify(metrics),
+    created,
+  );
+  const insert = (table: string, ...values: readonly unknown[]): number =>
+    change(database, `INSERT OR IGNORE INTO ${table} VALUES (${values.map(() => "?").join(", ")})`, ...values);
+  for (const { name, version } of names) insert("version", name, version, id, 0);
+  for (const { name, version } of retired) insert("version", name, version, id, 1);
+  for (const { name, alias, since } of aliases) insert("alias", name, alias, since, id);
+  for (const tag of tags) insert("tag", ...splitTag(tag), id);
+  for (const [name, value] of Object.entries(metrics)) insert("metric", name, value, id);
   const spoken = [...new Set(names.map(({ name }) => name)), ...aliases.map(({ alias }) => alias)].join(" ");
-  database
-    .prepare("INSERT INTO words (rowid, names, tags, base, notes) VALUES (?, ?, ?, ?, ?)")
-    .run(id, spoken, tags.join(" "), [lineage.baseName, lineage.run].filter((text) => text !== null).join(" "), notes);
+  const base = [lineage.baseName, lineage.run].filter((text) => text !== null).join(" ");
+  change(database, "INSERT INTO words (rowid, names, tags, base, notes) VALUES (?, ?, ?, ?, ?)", id, spoken, tags.join(" "), base, notes);
 };
 
 /** Reads what is new in a shard and forgets what is gone, in one transaction. */
@@ -127,18 +124,16 @@ const readShard = (database: Database.Database, library: string, shard: string):
   const changed = statOf(folder)?.mtimeNs; // before anything is read: a later change is seen next time
   const seen = Date.now();
   const known = new Map(
-    (
-      database
-        .prepare(
-          "SELECT digest, stamp, id FROM adapter WHERE shard = ? UNION ALL SELECT digest, stamp, NULL FROM unreadable WHERE shard = ?",
-        )
-        .raw()
-        .all(shard, shard) as [string, string, number | null][]
+    rows<[string, string, number | null]>(
+      database,
+      "SELECT digest, stamp, id FROM adapter WHERE shard = ? UNION ALL SELECT digest, stamp, NULL FROM unreadable WHERE shard = ?",
+      shard,
+      shard,
     ).map(([digest, stamp, id]) => [digest, { stamp, id }]),
   );
   const drop = (digest: string): void => {
     const id = known.get(digest)?.id ?? null;
-    if (id === null) database.prepare("DELETE FROM unreadable WHERE digest = ?").run(digest);
+    if (id === null) change(database, "DELETE FROM unreadable WHERE digest = ?", digest);
     else forget(database, id);
   };
   const present = new Set<string>();
@@ -156,12 +151,12 @@ const readShard = (database: Database.Database, library: string, shard: string):
         throw new LowrankError("invalid-file", `The record is of ${record.digest}.`, { where: join(folder, name) });
       remember(database, record, shard, stamp);
     } catch (error) {
-      database.prepare("INSERT INTO unreadable VALUES (?, ?, ?, ?)").run(digest, shard, stamp, messageOf(error));
+      change(database, "INSERT INTO unreadable VALUES (?, ?, ?, ?)", digest, shard, stamp, messageOf(error));
     }
   }
   for (const digest of known.keys()) if (!present.has(digest)) drop(digest);
-  if (changed === undefined) database.prepare("DELETE FROM shard WHERE name = ?").run(shard);
-  else database.prepare("INSERT OR REPLACE INTO shard VALUES (?, ?, ?)").run(shard, String(changed), seen);
+  if (changed === undefined) change(database, "DELETE FROM shard WHERE name = ?", shard);
+  else change(database, "INSERT OR REPLACE INTO shard VALUES (?, ?, ?)", shard, String(changed), seen);
 };
 
 /** Runs synchronous work in a transaction that takes the write lock at once. */

@@ -4,20 +4,15 @@ import { LowrankError } from "../util/index.ts";
 import type { LibraryFolder } from "./folder.ts";
 import { latest, parseReference, type AdapterReference } from "./names.ts";
 import type { AdapterRecord } from "./record.ts";
-
-const first = (database: Database.Database, sql: string, ...values: readonly unknown[]): string | undefined =>
-  (
-    database
-      .prepare(sql)
-      .raw()
-      .get(...values) as [string] | undefined
-  )?.[0];
+import { rows, value } from "./sql.ts";
 
 const byDigits = (database: Database.Database, digits: string): string | undefined => {
-  const found = database
-    .prepare("SELECT digest FROM adapter WHERE digest >= ? AND digest < ? ORDER BY digest LIMIT 2")
-    .raw()
-    .all(`sha256:${digits}`, `sha256:${digits}g`) as [string][];
+  const found = rows<[string]>(
+    database,
+    "SELECT digest FROM adapter WHERE digest >= ? AND digest < ? ORDER BY digest LIMIT 2",
+    `sha256:${digits}`,
+    `sha256:${digits}g`,
+  );
   if (found.length > 1)
     throw new LowrankError("invalid-argument", `The digests of several adapters begin with sha256:${digits}.`, {
       fix: "Give more digits.",
@@ -33,13 +28,13 @@ const finders: {
 } = {
   digest: (database, { digits }) => byDigits(database, digits),
   latest: (database, { name }) =>
-    first(
+    value<string>(
       database,
       "SELECT digest FROM version JOIN adapter ON adapter.id = version.adapter WHERE version.name = ? AND NOT retired ORDER BY number DESC LIMIT 1",
       name,
     ),
   version: (database, { name, version }) =>
-    first(
+    value<string>(
       database,
       "SELECT digest FROM version JOIN adapter ON adapter.id = version.adapter WHERE version.name = ? AND number = ? AND NOT retired",
       name,
@@ -47,7 +42,7 @@ const finders: {
     ),
   // Where a move of the alias was broken off, two claim it.
   alias: (database, { name, alias }) =>
-    first(
+    value<string>(
       database,
       "SELECT digest FROM alias JOIN adapter ON adapter.id = alias.adapter WHERE alias.name = ? AND alias.alias = ? ORDER BY since DESC, digest LIMIT 1",
       name,
@@ -70,21 +65,22 @@ export const findAdapter = async (library: LibraryFolder, text: string): Promise
 /** Names that begin as this one does, up to its last two letters. */
 const namesLike = (database: Database.Database, text: string): string[] => {
   const beginning = text.slice(0, Math.max(3, text.length - 2));
-  return (
-    database
-      .prepare("SELECT DISTINCT name FROM version WHERE NOT retired AND substr(name, 1, ?) = ? ORDER BY name LIMIT 4")
-      .raw()
-      .all(beginning.length, beginning) as [string][]
-  ).map(([name]) => name);
+  return rows<[string]>(
+    database,
+    "SELECT DISTINCT name FROM version WHERE NOT retired AND substr(name, 1, ?) = ? ORDER BY name LIMIT 4",
+    beginning.length,
+    beginning,
+  ).flat();
 };
 
 /** What else there is of a name that was asked for in vain. */
 const advice = (database: Database.Database, reference: AdapterReference | undefined, text: string): string => {
   if (reference !== undefined && reference.kind !== "digest") {
-    const numbers = database
-      .prepare("SELECT number, retired FROM version WHERE name = ? ORDER BY number DESC LIMIT 8")
-      .raw()
-      .all(reference.name) as [number, number][];
+    const numbers = rows<[number, number]>(
+      database,
+      "SELECT number, retired FROM version WHERE name = ? ORDER BY number DESC LIMIT 8",
+      reference.name,
+    );
     const retired = numbers.some(([number, gone]) => gone === 1 && reference.kind === "version" && number === reference.version);
     const here = numbers.filter(([, gone]) => gone === 0).map(([number]) => `${reference.name}@${number}`);
     if (here.length > 0) return `${retired ? "It was removed. " : ""}There is ${here.join(", ")}.`;

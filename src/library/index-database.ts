@@ -6,6 +6,7 @@ import Database from "libsql";
 import { cacheDirectory } from "../formats/index.ts";
 import { LowrankError, messageOf } from "../util/index.ts";
 import { indexFolderName } from "./layout.ts";
+import { value } from "./sql.ts";
 
 /** What the index holds; a change of this text makes every index anew. */
 const schema = `
@@ -19,14 +20,13 @@ const schema = `
     digest TEXT NOT NULL UNIQUE,
     shard TEXT NOT NULL,
     stamp TEXT NOT NULL, -- of the record's file: it changes when the file does
-    weights TEXT NOT NULL,
     base TEXT, base_name TEXT,
     kind TEXT NOT NULL, rank REAL, alpha REAL, parameters INTEGER NOT NULL, bytes INTEGER NOT NULL,
     tags TEXT NOT NULL, metrics TEXT NOT NULL,
     created TEXT NOT NULL
   );
   CREATE INDEX IF NOT EXISTS adapter_shard ON adapter (shard);
-  CREATE INDEX IF NOT EXISTS adapter_weights ON adapter (weights);
+  CREATE INDEX IF NOT EXISTS adapter_base ON adapter (base, base_name);
   CREATE TABLE IF NOT EXISTS version (
     name TEXT NOT NULL, number INTEGER NOT NULL, adapter INTEGER NOT NULL, retired INTEGER NOT NULL,
     PRIMARY KEY (name, number, adapter)
@@ -77,9 +77,6 @@ const generationsIn = (folder: string): number[] =>
     .flatMap((name) => Number(generationPattern.exec(name)?.[1] ?? []))
     .sort((a, b) => b - a);
 
-/** The first column of the first row. */
-export const firstValue = (database: Database.Database, sql: string): unknown => (database.prepare(sql).raw().get() as [unknown])[0];
-
 /** True for what SQLite says of a database that is damaged, foreign or of another form. */
 export const isDamage = (error: unknown): boolean =>
   error instanceof Error && "code" in error && /^SQLITE_(CORRUPT|NOTADB|ERROR|SCHEMA|CANTOPEN|READONLY|IOERR)/.test(String(error.code));
@@ -110,7 +107,7 @@ export const openIndex = (library: string): IndexDatabase => {
   const path = join(folder, `${newest}.sqlite`);
   try {
     const database = connect(path);
-    if (firstValue(database, "PRAGMA user_version") === schemaVersion) return { database, path };
+    if (value(database, "PRAGMA user_version") === schemaVersion) return { database, path };
     database.close();
   } catch (error) {
     if (!isDamage(error))

@@ -359,6 +359,16 @@ describe("the index", () => {
     expect(await problems()).toEqual([]);
   });
 
+  it("lies in the cache where it cannot lie beside the adapters", async () => {
+    await add(1, "tales");
+    library.close();
+    rmSync(join(library.folder, "index"), { recursive: true });
+    writeFileSync(join(library.folder, "index"), "no folder");
+    library = await open(library.folder);
+    expect((await library.search()).total).toBe(1);
+    expect(readdirSync(join(process.env["LOWRANK_CACHE"]!, "library"))).toHaveLength(1);
+  });
+
   it("tells of records that it cannot read", async () => {
     const { record } = await add(1, "tales");
     writeFileSync(`${library.path(record)}.json.aside`, "{");

@@ -8,6 +8,7 @@ import type { LibraryFolder, Writer } from "./folder.ts";
 import { adapterPath } from "./layout.ts";
 import { checkAlias, checkName, checkTag } from "./names.ts";
 import { adapterFiles, type AdapterRecord, type AliasClaim, type Lineage, type PublishedVersion } from "./record.ts";
+import { rows } from "./sql.ts";
 import type { StagedAdapter } from "./stage.ts";
 
 /** What people say of an adapter when they publish it. */
@@ -33,18 +34,21 @@ export interface Published {
 /** Every number that a name has had, with the adapter it stands for. */
 export const versionsOf = (database: Database.Database, name: string): Map<number, string> =>
   new Map(
-    database
-      .prepare("SELECT number, digest FROM version JOIN adapter ON adapter.id = version.adapter WHERE version.name = ?")
-      .raw()
-      .all(name) as [number, string][],
+    rows<[number, string]>(
+      database,
+      "SELECT number, digest FROM version JOIN adapter ON adapter.id = version.adapter WHERE version.name = ?",
+      name,
+    ),
   );
 
 /** The adapters that claim an alias, with the times of their claims. */
 const claimantsOf = (database: Database.Database, name: string, alias: string): [digest: string, since: string][] =>
-  database
-    .prepare("SELECT digest, since FROM alias JOIN adapter ON adapter.id = alias.adapter WHERE alias.name = ? AND alias.alias = ?")
-    .raw()
-    .all(name, alias) as [string, string][];
+  rows<[string, string]>(
+    database,
+    "SELECT digest, since FROM alias JOIN adapter ON adapter.id = alias.adapter WHERE alias.name = ? AND alias.alias = ?",
+    name,
+    alias,
+  );
 
 export const checkMetrics = (metrics: Readonly<Record<string, number>>): void => {
   for (const [name, value] of Object.entries(metrics)) {

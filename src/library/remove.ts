@@ -4,6 +4,7 @@ import { findAdapter, getAdapter } from "./find.ts";
 import type { LibraryFolder } from "./folder.ts";
 import { parseReference } from "./names.ts";
 import type { AdapterRecord, PublishedVersion, Version } from "./record.ts";
+import { rows } from "./sql.ts";
 
 /** The record without some of its names, and without aliases of names that it has no more. */
 const retire = (record: AdapterRecord, gone: readonly PublishedVersion[]): AdapterRecord => {
@@ -39,11 +40,8 @@ export const removeAdapter = (library: LibraryFolder, text: string, { everyVersi
     };
     const record = await getAdapter(library, text);
     if (reference?.kind === "latest") {
-      const numbers = await library.ask(
-        (database) =>
-          database.prepare("SELECT number FROM version WHERE name = ? AND NOT retired ORDER BY number DESC").raw().all(reference.name) as [
-            number,
-          ][],
+      const numbers = await library.ask((database) =>
+        rows<[number]>(database, "SELECT number FROM version WHERE name = ? AND NOT retired ORDER BY number DESC", reference.name),
       );
       if (numbers.length > 1 && !everyVersion) throw severalVersions(text, numbers.flat());
       for (let next: AdapterRecord | undefined = record; next !== undefined; next = await findAdapter(library, text))

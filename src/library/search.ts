@@ -3,6 +3,7 @@ import type Database from "libsql";
 import { LowrankError } from "../util/index.ts";
 import type { LibraryFolder } from "./folder.ts";
 import { splitTag } from "./names.ts";
+import { rows, value } from "./sql.ts";
 
 const comparisons = ["<=", ">=", "<", ">", "="] as const;
 
@@ -67,51 +68,49 @@ interface Clause {
 
 const tagClause = (tag: string): Clause => {
   const [key, value] = splitTag(tag);
-  const rest = value === "" ? { sql: "", values: [] } : { sql: " AND value = ?", values: [value] };
-  return { sql: `adapter.id IN (SELECT adapter FROM tag WHERE key = ?${rest.sql})`, values: [key, ...rest.values] };
+  if (value === "") return { sql: "version.adapter IN (SELECT adapter FROM tag WHERE key = ?)", values: [key] };
+  return { sql: "version.adapter IN (SELECT adapter FROM tag WHERE key = ? AND value = ?)", values: [key, value] };
 };
 
 // `instr` takes everything in a name as it is; LIKE would not.
 const baseClause = (base: string): Clause => ({
-  sql: "(instr(adapter.base, ?) = 1 OR instr(lower(adapter.base_name), lower(?)) > 0)",
+  sql: "version.adapter IN (SELECT id FROM adapter WHERE instr(base, ?) = 1 OR instr(lower(base_name), lower(?)) > 0)",
   values: [base.startsWith("sha256:") ? base : `sha256:${base}`, base],
 });
 
 const metricClause = ({ name, comparison, value }: MetricBound): Clause => ({
-  sql: `adapter.id IN (SELECT adapter FROM metric WHERE name = ? AND value ${comparison} ?)`,
+  sql: `version.adapter IN (SELECT adapter FROM metric WHERE name = ? AND value ${comparison} ?)`,
   values: [name, value],
 });
 
 /** The words of a text for FTS5, each as a beginning. Letters and digits only: nothing in it is an operator. */
-const matchOf = (text: string): string => (text.match(/[\p{L}\p{N}]+/gu) ?? []).map((word) => `"${word}"*`).join(" AND ");
-
-const clausesOf = ({ tags = [], base, metrics = [] }: LibraryQuery): Clause[] => [
-  { sql: "NOT version.retired", values: [] },
-  ...tags.map(tagClause),
-  ...(base === undefined ? [] : [baseClause(base)]),
-  ...metrics.map(metricClause),
-];
+const matchOf = (text = ""): string => (text.match(/[\p{L}\p{N}]+/gu) ?? []).map((word) => `"${word}"*`).join(" AND ");
 
 /** Tables and conditions of a query. */
-const fromOf = (query: LibraryQuery): Clause => {
-  const match = query.text === undefined ? "" : matchOf(query.text);
-  const clauses = [...clausesOf(query), ...(match === "" ? [] : [{ sql: "words MATCH ?", values: [match] }])];
+const fromOf = ({ text, tags = [], base, metrics = [] }: LibraryQuery): Clause => {
+  const match = matchOf(text);
+  const clauses: readonly Clause[] = [
+    { sql: "NOT version.retired", values: [] },
+    ...tags.map(tagClause),
+    ...(base === undefined ? [] : [baseClause(base)]),
+    ...metrics.map(metricClause),
+    ...(match === "" ? [] : [{ sql: "words MATCH ?", values: [match] }]),
+  ];
   return {
-    sql: `FROM version JOIN adapter ON adapter.id = version.adapter ${match === "" ? "" : "JOIN words ON words.rowid = adapter.id"} WHERE ${clauses
-      .map(({ sql }) => sql)
-      .join(" AND ")}`,
+    sql: `FROM version ${match === "" ? "" : "JOIN words ON words.rowid = version.adapter"} WHERE ${clauses.map(({ sql }) => sql).join(" AND ")}`,
     values: clauses.flatMap(({ values }) => values),
   };
 };
 
+/** What the chosen versions are put in order by; the name and the number decide between equals. */
 const orderOf = ({ sort, text }: LibraryQuery): Clause => {
-  const order = sort ?? (text === undefined || matchOf(text) === "" ? "name" : "match");
-  if (order === "name") return { sql: "name, number DESC", values: [] };
-  if (order === "created") return { sql: "created DESC, name, number DESC", values: [] };
-  if (order === "match") return { sql: "score, name, number DESC", values: [] };
+  const order = sort ?? (matchOf(text) === "" ? "name" : "match");
+  if (order === "name") return { sql: "", values: [] };
+  if (order === "created") return { sql: "(SELECT created FROM adapter WHERE id = version.adapter) DESC,", values: [] };
+  if (order === "match") return { sql: "score,", values: [] };
   const descending = order.startsWith("-");
   return {
-    sql: `(SELECT value FROM metric WHERE name = ? AND adapter = chosen.id) ${descending ? "DESC" : "ASC"} NULLS LAST, name, number DESC`,
+    sql: `(SELECT value FROM metric WHERE metric.name = ? AND metric.adapter = version.adapter) ${descending ? "DESC" : "ASC"} NULLS LAST,`,
     values: [descending ? order.slice(1) : order],
   };
 };
@@ -153,26 +152,32 @@ const entryOf = (row: Row): LibraryEntry => {
   };
 };
 
+// An alias counts where no later claim to it exists.
+const aliasesOfChosen = `(SELECT json_group_array(alias) FROM alias WHERE alias.adapter = chosen.adapter AND alias.name = chosen.name AND NOT EXISTS
+  (SELECT 1 FROM alias AS later WHERE later.name = alias.name AND later.alias = alias.alias AND later.since > alias.since))`;
+
 const select = (database: Database.Database, query: LibraryQuery): LibraryEntry[] => {
   const { everyVersion = false, limit = 100, offset = 0, text } = query;
   const from = fromOf(query);
   const order = orderOf(query);
-  const score = text !== undefined && matchOf(text) !== "" ? "words.rank" : "0";
+  const score = matchOf(text) === "" ? "0" : "words.rank";
   // Beside max() SQLite gives the other columns of the row that has it.
-  const number = everyVersion ? "version.number" : "max(version.number)";
-  const group = everyVersion ? "" : "GROUP BY version.name";
-  // An alias counts where no later claim to it exists.
-  const aliases = `(SELECT json_group_array(alias) FROM alias WHERE alias.adapter = chosen.id AND alias.name = chosen.name AND NOT EXISTS
-    (SELECT 1 FROM alias AS later WHERE later.name = alias.name AND later.alias = alias.alias AND later.since > alias.since))`;
-  const rows = database
-    .prepare(
-      `WITH chosen AS (SELECT adapter.*, version.name AS name, ${number} AS number, ${score} AS score ${from.sql} ${group})
-       SELECT name, number, digest, kind, rank, alpha, parameters, bytes, base, base_name, tags, metrics, created, ${aliases}
-       FROM chosen ORDER BY ${order.sql} LIMIT ? OFFSET ?`,
-    )
-    .raw()
-    .all(...from.values, ...order.values, limit, offset) as Row[];
-  return rows.map(entryOf);
+  const [number, group] = everyVersion ? ["version.number", ""] : ["max(version.number)", "GROUP BY version.name"];
+  // The page is chosen by what orders it alone, then looked up: most adapters are never read.
+  const found = rows<Row>(
+    database,
+    `WITH page AS (
+       SELECT version.name AS name, ${number} AS number, version.adapter AS adapter, ${score} AS score
+       ${from.sql} ${group} ORDER BY ${order.sql} name, number DESC LIMIT ? OFFSET ?
+     ), chosen AS (SELECT *, row_number() OVER () AS place FROM page)
+     SELECT name, number, digest, kind, rank, alpha, parameters, bytes, base, base_name, tags, metrics, created, ${aliasesOfChosen}
+     FROM chosen JOIN adapter ON adapter.id = chosen.adapter ORDER BY place`,
+    ...from.values,
+    ...order.values,
+    limit,
+    offset,
+  );
+  return found.map(entryOf);
 };
 
 const count = (database: Database.Database, query: LibraryQuery): number => {
@@ -199,5 +204,5 @@ export const search = (library: LibraryFolder, query: LibraryQuery = {}): Promis
   library.ask((database) => ({
     entries: select(database, query),
     total: count(database, query),
-    unreadable: (database.prepare("SELECT count(*) FROM unreadable").raw().get() as [number])[0],
+    unreadable: value<number>(database, "SELECT count(*) FROM unreadable")!,
   }));

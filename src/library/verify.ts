@@ -7,6 +7,7 @@ import { adapterDigest, digestFile } from "./digest.ts";
 import type { LibraryFolder } from "./folder.ts";
 import { adapterPath, asideName, digestOfEntry, recordPath, shardOf, shardPath, shardsName } from "./layout.ts";
 import { adapterFiles, labelOf, type AdapterRecord } from "./record.ts";
+import { rows } from "./sql.ts";
 
 /** What was found of one adapter, or of the library as a whole. */
 export interface Finding {
@@ -49,17 +50,16 @@ export const checkFiles = async (
 };
 
 /** What the index says of adapters, as texts to compare. */
-const indexed = (library: LibraryFolder, where: "shard" | "digest", value: string): Promise<Map<string, string>> =>
+const indexed = (library: LibraryFolder, where: "shard" | "digest", wanted: string): Promise<Map<string, string>> =>
   library.ask((database) => {
-    const rows = database
-      .prepare(
-        `SELECT digest, tags, (SELECT json_group_array(name || '@' || number) FROM version WHERE adapter = id AND NOT retired)
-         FROM adapter WHERE ${where} = ?`,
-      )
-      .raw()
-      .all(value) as [string, string, string][];
+    const found = rows<[string, string, string]>(
+      database,
+      `SELECT digest, tags, (SELECT json_group_array(name || '@' || number) FROM version WHERE adapter = id AND NOT retired)
+       FROM adapter WHERE ${where} = ?`,
+      wanted,
+    );
     return new Map(
-      rows.map(([digest, tags, versions]) => [digest, indexText(JSON.parse(tags) as string[], JSON.parse(versions) as string[])]),
+      found.map(([digest, tags, versions]) => [digest, indexText(JSON.parse(tags) as string[], JSON.parse(versions) as string[])]),
     );
   });
 
