@@ -20,39 +20,31 @@ const byDigits = (database: Database.Database, digits: string): string | undefin
   return found[0]?.[0];
 };
 
-const finders: {
-  readonly [Kind in AdapterReference["kind"]]: (
-    database: Database.Database,
+const ofVersion = "SELECT digest FROM version JOIN adapter ON adapter.id = version.adapter WHERE version.name = ? AND NOT retired";
+
+/** The statement that finds each kind of reference, and what goes into it. */
+const queries: {
+  readonly [Kind in Exclude<AdapterReference["kind"], "digest">]: (
     reference: Extract<AdapterReference, { kind: Kind }>,
-  ) => string | undefined;
+  ) => readonly [sql: string, ...values: readonly unknown[]];
 } = {
-  digest: (database, { digits }) => byDigits(database, digits),
-  latest: (database, { name }) =>
-    value<string>(
-      database,
-      "SELECT digest FROM version JOIN adapter ON adapter.id = version.adapter WHERE version.name = ? AND NOT retired ORDER BY number DESC LIMIT 1",
-      name,
-    ),
-  version: (database, { name, version }) =>
-    value<string>(
-      database,
-      "SELECT digest FROM version JOIN adapter ON adapter.id = version.adapter WHERE version.name = ? AND number = ? AND NOT retired",
-      name,
-      version,
-    ),
+  latest: ({ name }) => [`${ofVersion} ORDER BY number DESC LIMIT 1`, name],
+  version: ({ name, version }) => [`${ofVersion} AND number = ?`, name, version],
   // Where a move of the alias was broken off, two claim it.
-  alias: (database, { name, alias }) =>
-    value<string>(
-      database,
-      "SELECT digest FROM alias JOIN adapter ON adapter.id = alias.adapter WHERE alias.name = ? AND alias.alias = ? ORDER BY since DESC, digest LIMIT 1",
-      name,
-      alias,
-    ),
+  alias: ({ name, alias }) => [
+    "SELECT digest FROM alias JOIN adapter ON adapter.id = alias.adapter WHERE alias.name = ? AND alias.alias = ? ORDER BY since DESC, digest LIMIT 1",
+    name,
+    alias,
+  ],
 };
 
 /** The digest that a reference stands for in an index. */
-export const findDigest = (database: Database.Database, reference: AdapterReference): string | undefined =>
-  (finders[reference.kind] as (database: Database.Database, reference: AdapterReference) => string | undefined)(database, reference);
+export const findDigest = (database: Database.Database, reference: AdapterReference): string | undefined => {
+  if (reference.kind === "digest") return byDigits(database, reference.digits);
+  const query = queries[reference.kind] as (reference: AdapterReference) => readonly [sql: string, ...values: readonly unknown[]];
+  const [sql, ...values] = query(reference);
+  return value(database, sql, ...values) as string | undefined;
+};
 
 /** The record of an adapter, undefined where the library has none of this reference. */
 export const findAdapter = async (library: LibraryFolder, text: string): Promise<AdapterRecord | undefined> => {

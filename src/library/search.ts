@@ -204,5 +204,5 @@ export const search = (library: LibraryFolder, query: LibraryQuery = {}): Promis
   library.ask((database) => ({
     entries: select(database, query),
     total: count(database, query),
-    unreadable: value<number>(database, "SELECT count(*) FROM unreadable")!,
+    unreadable: value(database, "SELECT count(*) FROM unreadable") as number,
   }));

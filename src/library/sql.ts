@@ -24,9 +24,9 @@ export const rows = <Row extends readonly unknown[]>(database: Database.Database
     .all(...values) as Row[];
 
 /** The first column of the first row, undefined where there is none. */
-export const value = <Value>(database: Database.Database, sql: string, ...values: readonly unknown[]): Value | undefined =>
+export const value = (database: Database.Database, sql: string, ...values: readonly unknown[]): unknown =>
   (
     statementFor(database, sql)
       .raw()
-      .get(...values) as [Value] | undefined
+      .get(...values) as [unknown] | undefined
   )?.[0];
