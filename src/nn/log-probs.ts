@@ -7,11 +7,13 @@ import { topological } from "../graph/walk.ts";
 import type { LossOptions } from "./loss.ts";
 
 /**
- * The gradient of row i is dyᵢ·∂eachᵢ/∂hᵢ, because row i depends on hᵢ alone: so ∂each/∂h is computed along with `each`, whose logits are
- * freed, and scaled once dy is known. It waits for `each`, as in `withEagerGradient`.
+ * The gradient of row i is dyᵢ·∂eachᵢ/∂hᵢ, because row i depends on hᵢ alone: so ∂each/∂h is computed along with `each` and scaled once dy
+ * is known. Nothing has the value before that, because the runtime would otherwise keep the logits of all chunks until dy is there.
  */
-const scaledLater = (each: Tensor, h: Tensor): Tensor =>
-  withGradient(each, [h], [after(gradients(total(each), [h])[0], each)], (dy, _, [rows]) => [multiply(rows, dy)]);
+const scaledLater = (each: Tensor, h: Tensor): Tensor => {
+  const [rows] = gradients(total(each), [h]); // (C, D)
+  return withGradient(after(each, rows), [h], [rows], (dy, _, [saved]) => [multiply(saved, dy)]);
+};
 
 /** log p(label) of each labelled position: (L, 1). A head that is trained computes its logits again for the backward pass. */
 export const logProbs = (options: Omit<LossOptions, "weights">): Tensor => {

@@ -217,6 +217,24 @@ describe.each(Object.entries(subjects))("of %s,", (_, subject) => {
     await evaluation.dispose();
   });
 
+  it("kto takes a mean ratio below 0 for a divergence of 0", async () => {
+    const candidates = tinyExamples(
+      Array.from({ length: 24 }, () => 8),
+      21,
+    );
+    const all = await Promise.all(candidates.map(async (answer) => ({ answer, ...(await logProbsOf(subject, answer)) })));
+    const [lowest] = all.sort((a, b) => a.policy - a.base - (b.policy - b.base));
+    expect(lowest.policy - lowest.base).toBeLessThan(-0.1);
+    const [batch] = batchesOf(
+      judgedKind,
+      judged.map((one) => ({ ...one, mismatched: lowest.answer })),
+      5,
+    );
+    const { loss, metrics } = await runOnce(subject, weighted, batch);
+    expect(metrics["divergence"].sum).toBe(0);
+    expect(loss).toBeCloseTo((await runOnce(subject, weighted, batchesOf(judgedKind, unmatched, 5)[0])).loss, 5);
+  });
+
   it("kto holds z: its gradient is that of the answers, each by the slope of its value at z", async () => {
     const { gradient } = await runOnce(subject, weighted, batchesOf(judgedKind, judged, 5)[0]);
     const { own, divergence } = await ratiosOf(subject);
