@@ -29,7 +29,7 @@ const options = z.object({
   on: z.enum(["updates", "factors"]).default("updates").describe("updates: Σ wΔW, exact; factors: (Σ wA)(Σ wB), as in the paper"),
   evaluations: z.int().min(1).default(40).describe("how often the loss is asked for at most"),
   bound: z.number().positive().default(1.5).describe("weights stay within ± this"),
-  regularisation: z.number().min(0).default(0.05).describe("factor of the mean size of the weights in what is minimised"),
+  regularisation: z.number().min(0).default(1).describe("factor of the mean size of the weights in what is minimised"),
   seed: z.int().default(0).describe("decides the search"),
   seqLength: z.int().min(2).default(512).describe("tokens per row at most"),
   output: z.string().describe("folder for the adapter, in PEFT's form").meta({ placeholder: "dir" }),

@@ -22,7 +22,7 @@ export interface HubOptions<Batch extends TrainingBatch> {
   readonly evaluations?: number;
   /** Default 1.5, as in the paper. */
   readonly bound?: number;
-  /** Default 0.05, as in the paper. */
+  /** Default 1; the paper has 0.05, with which five examples are learned by heart. */
   readonly regularisation?: number;
   /** Default 0. */
   readonly seed?: number;
@@ -43,7 +43,7 @@ export const openHub = async <Batch extends TrainingBatch>(backend: Backend, opt
 
 /** Weights by a strategy. */
 export const chooseWeights = (loss: HubLoss, options: Omit<HubOptions<TrainingBatch>, "base" | "loss" | "batches">): Promise<Chosen> => {
-  const { adapters, strategy = "cma-es", evaluations = 40, bound = 1.5, regularisation = 0.05, seed = 0 } = options;
+  const { adapters, strategy = "cma-es", evaluations = 40, bound = 1.5, regularisation = 1, seed = 0 } = options;
   return strategies[strategy]({ loss, count: adapters.length, evaluations, bound, regularisation, seed });
 };
 
