@@ -184,7 +184,9 @@ describe("lowering for webgpu", () => {
       const expected = await evaluate(graph.outputs, feeds);
       for (const name of Object.keys(expected)) {
         expect(hosts[name].shape).toEqual(expected[name].shape);
-        expect(largestError(numbersOf(hosts[name]), numbersOf(expected[name])), name).toBeLessThan(valueTolerance);
+        // Where an op rounds on the CPU, it multiplies with the exact input elsewhere.
+        const tolerance = each.rounds === true ? 0.05 : valueTolerance;
+        expect(largestError(numbersOf(hosts[name]), numbersOf(expected[name])), name).toBeLessThan(tolerance);
       }
     },
   );
