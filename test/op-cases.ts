@@ -46,6 +46,7 @@ import {
   sqrt,
   subtract,
   sum,
+  sumSquares,
   tanh,
   topK,
   transpose,
@@ -198,6 +199,10 @@ export const opCases = {
     { about: "a scalar", inputs: [normal([])], build: (x) => broadcast(x, [2, 2]) },
     { about: "bool", inputs: [bool([1, 0])], build: (x) => broadcast(x, [2, 2]) },
     { about: "int64", inputs: [i64([2 ** 40, 0])], build: (x) => broadcast(x, [3, 2]) },
+  ],
+  "sum-squares": [
+    { about: "the last axis", inputs: [normal([2, 3])], build: (x) => sumSquares(x, [1]) },
+    { about: "two axes of three", inputs: [normal([2, 3, 2])], build: (x) => sumSquares(x, [0, 2]) },
   ],
   max: [
     { about: "the last axis", inputs: [normal([2, 3])], build: (x) => max(x, [1]), without: [0] },

@@ -12,6 +12,7 @@ export type OpName =
   | "pad"
   | "concat"
   | "sum"
+  | "sum-squares"
   | "broadcast"
   | "max"
   | "add"

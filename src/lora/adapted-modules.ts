@@ -1,11 +1,11 @@
 /** @file A base's modules with adapters beside them, as graphs see them. It knows no adapter kind and no model family. */
-import { concat, input, matmul, reshape, scale, slice, subtract, transpose, type Tensor } from "../graph/index.ts";
+import { concat, input, matmul, reshape, scale, slice, subtract, type Tensor } from "../graph/index.ts";
 import { modelModules, type Model } from "../models/index.ts";
 import { withoutParts, type Modules, type ParameterLayout } from "../nn/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
 import { namedIn, type Adapter, type StoredAdapter } from "./adapter.ts";
 import type { Dropout } from "./dropout.ts";
-import type { AdapterTarget } from "./targets.ts";
+import { frozenLayer } from "./frozen-layer.ts";
 import type { AdaptedLayer } from "./variants/variant.ts";
 import { rowsName, withTokenRows } from "./tokens.ts";
 import { isWhole } from "./whole.ts";
@@ -47,9 +47,6 @@ export interface AdaptedModulesOptions {
 export const findBase = ({ aliases }: Model, find: (name: string) => Tensor | undefined, name: string): Tensor | undefined =>
   find(name) ?? (Object.hasOwn(aliases, name) ? find(aliases[name]) : undefined);
 
-/** W as (out, in) and back again: checkpoints hold some the other way round. */
-export const oriented = ({ turned }: Pick<AdapterTarget, "turned">, W: Tensor): Tensor => (turned ? transpose(W, [1, 0]) : W);
-
 /** The base's modules with adapters beside them: h = base(x) + Σ weight·(adapter(x) − base(x)). */
 export const adaptedModules = ({ model, find, active, trainable = [], dropout }: AdaptedModulesOptions): Modules => {
   const whole = new Map(
@@ -90,7 +87,11 @@ export const adaptedModules = ({ model, find, active, trainable = [], dropout }:
       config: adapter.config,
       tensors: (name) => own(name, namedIn(tensors, target.module)(name)),
       weight,
-      base: { weight: () => oriented(target, base.tensor(`${module}.weight`)), kept: (_, make) => make() },
+      base: frozenLayer(
+        target,
+        () => base.tensor(`${module}.weight`),
+        (_, make) => make(),
+      ),
     };
   };
   const adapted = (module: string, read: Tensor, plain: Tensor, reduced: ReadonlyMap<Tensor, Tensor> = new Map()): Tensor => {

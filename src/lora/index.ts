@@ -15,6 +15,7 @@ export { loadedOn, startAdapter, type StartSources } from "./start.ts";
 export { isSaved, selectTargets, targetNames, type AdapterTarget } from "./targets.ts";
 export { adalora } from "./variants/adalora.ts";
 export { loraFA } from "./variants/lora-fa.ts";
+export { variantOf } from "./variants/index.ts";
 export type { Variant } from "./variants/variant.ts";
 export { mergedTensors, mergeModule, unmergeModule, type MergedModule, type WeightedAdapter } from "./merge.ts";
 export { writeMergedCheckpoint, type MergedCheckpointOptions, type MergedDType } from "./merged-checkpoint.ts";

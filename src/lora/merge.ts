@@ -3,8 +3,9 @@ import { add, divide, input, multiply, program, scalar, subtract, type Tensor } 
 import { storedTensors, storedValues, type Base } from "../models/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
-import { findBase, oriented } from "./adapted-modules.ts";
+import { findBase } from "./adapted-modules.ts";
 import { namedIn, valuesOf, type StoredAdapter } from "./adapter.ts";
+import { frozenLayer, oriented } from "./frozen-layer.ts";
 import type { LayerChange } from "./variants/variant.ts";
 import { mixedTensors } from "./whole.ts";
 import { withMixedRows } from "./mixed-rows.ts";
@@ -70,13 +71,14 @@ const fold = (module: string, own: ModuleTensors<Tensor>, { adapters, kept }: Fo
       config,
       tensors: (name) => once(name, () => share(name, fed(`${index}.${name}`, namedIn(values, target.module)(name)))),
       weight: stored.weight,
-      base: {
-        weight: () => oriented(target, own.weight),
-        kept: (name, make) => {
+      base: frozenLayer(
+        target,
+        () => own.weight,
+        (name, make) => {
           const key = `kept.${index}.${name}`;
           return once(key, () => (kept === undefined ? (keeping[key] = make()) : fed(key, kept[key])));
         },
-      },
+      ),
     });
   });
   const [{ target }] = numbered.map(([, { adapter }]) => adapter.shares.get(module)!);

@@ -1,8 +1,8 @@
 /** @file What an adapter holds: its configuration, and ranks, scalings and norms of its updates. It needs no base. */
 import { join } from "node:path";
 import { readPeftAdapter, type PeftAdapter } from "../../formats/index.ts";
-import { readLoraConfig, selectTargets, type LoraConfig } from "../../lora/index.ts";
-import { LowrankError, sizeOf, type HostTensor } from "../../util/index.ts";
+import { readLoraConfig, selectTargets, variantOf, type LoraConfig } from "../../lora/index.ts";
+import { f32, LowrankError, sizeOf, type HostTensor } from "../../util/index.ts";
 import { folderBytes } from "../folder-bytes.ts";
 import { formatBytes, formatCount, formatFigure, formatPercent } from "../ui/format.ts";
 import { groupBy, kindOf, sortByName } from "./by-kind.ts";
@@ -19,8 +19,16 @@ interface ModuleReport {
   readonly update: number;
 }
 
+interface TensorReport {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly norm: number;
+}
+
 export interface AdapterReport {
   readonly kind: "adapter";
+  /** The adapter kind, as people call it. */
+  readonly variant: string;
   readonly directory: string;
   readonly base: LoraConfig["base_model_name_or_path"];
   readonly config: LoraConfig;
@@ -31,8 +39,10 @@ export interface AdapterReport {
   readonly modules: readonly ModuleReport[];
   /** Share of the modules whose B is zero, so that they change nothing. */
   readonly zeroShare: number;
-  /** Tensors that are no factors: trained whole. */
-  readonly whole: readonly { readonly name: string; readonly shape: readonly number[]; readonly norm: number }[];
+  /** The model's own tensors, trained whole. */
+  readonly whole: readonly TensorReport[];
+  /** What the adapter kind has beside A and B, such as magnitudes. */
+  readonly others: readonly TensorReport[];
 }
 
 interface Factors {
@@ -52,8 +62,16 @@ const factorsOf = ({ tensors, directory }: PeftAdapter): Factors[] =>
         `${module} has an A of [${A.shape.join(", ")}] and ${B === undefined ? "no B" : `a B of [${B.shape.join(", ")}]`}.`,
         { where: directory, fix: "Copy the adapter again." },
       );
-    return [{ module, A, B }];
+    const E = tensors.get(`${module}.lora_E`);
+    return [{ module, A: E === undefined ? A : weighted(A, E), B }];
   });
+
+/** The columns of a factor times the values between it and the other one. */
+const weighted = ({ data, shape }: HostTensor, { data: values }: HostTensor): HostTensor =>
+  f32(
+    Float32Array.from(data as Float32Array, (value, index) => value * Number(values[index % shape[1]])),
+    shape,
+  );
 
 /** The scaling of each module as the configuration's patterns give it. */
 const scalingsOf = (factors: readonly Factors[], config: LoraConfig): Map<string, number> => {
@@ -85,9 +103,16 @@ export const inspectAdapter = async (directory: string): Promise<AdapterReport> 
       update: scaling * productNorm(left, right),
     };
   });
-  const isFactor = (name: string): boolean => /\.lora_(embedding_)?[AB]$/.test(name);
+  const rest = [...adapter.tensors].filter(([name]) => !/\.lora_(embedding_)?[AB]$/.test(name));
+  const isWhole = ({ name }: TensorReport): boolean => /\.(weight|bias)$/.test(name) && !name.endsWith(".lora_B.bias");
+  const measured = rest.map(([name, tensor]): TensorReport => ({
+    name,
+    shape: tensor.shape,
+    norm: frobeniusNorm(tensor as unknown as Matrix),
+  }));
   return {
     kind: "adapter",
+    variant: variantOf(config).name,
     directory: adapter.directory,
     base: config.base_model_name_or_path,
     config,
@@ -96,9 +121,8 @@ export const inspectAdapter = async (directory: string): Promise<AdapterReport> 
     bytes: await folderBytes(directory, /^adapter_(config\.json|model\.safetensors)$/),
     modules,
     zeroShare: modules.length === 0 ? 0 : modules.filter(({ B }) => B === 0).length / modules.length,
-    whole: [...adapter.tensors]
-      .filter(([name]) => !isFactor(name))
-      .map(([name, tensor]) => ({ name, shape: tensor.shape, norm: frobeniusNorm(tensor as unknown as Matrix) })),
+    whole: measured.filter(isWhole),
+    others: measured.filter((tensor) => !isWhole(tensor)),
   };
 };
 
@@ -150,21 +174,34 @@ const targetsText = (targets: LoraConfig["target_modules"]): string =>
 
 /** The report for people. */
 export const adapterLines = (report: AdapterReport, every: boolean, context: TableContext): string[] => {
-  const { config, modules, whole, metadata } = report;
+  const { config, modules, whole, others, metadata } = report;
   const notes = Object.entries(metadata).filter(([key]) => key !== "format");
-  const zero = modules.filter(({ B }) => B === 0).length;
   return [
-    `${report.directory}: a LoRA adapter`,
+    `${report.directory}: ${/^[AEIO]/.test(report.variant) ? "an" : "a"} ${report.variant} adapter`,
     `r ${config.r}, α ${config.lora_alpha}${config.use_rslora ? ", rsLoRA" : ""}, dropout ${config.lora_dropout}, targets ${targetsText(config.target_modules)}`,
     `base ${report.base ?? "not recorded"}${notes.map(([key, value]) => `; ${key} ${value}`).join("")}`,
-    `${formatCount(report.parameters)} parameters in ${modules.length} modules, ${formatBytes(report.bytes)}`,
+    `${formatCount(report.parameters)} parameters${modules.length === 0 ? "" : ` in ${modules.length} modules`}, ${formatBytes(report.bytes)}`,
+    ...(modules.length === 0 ? [] : moduleLines(report, every, context)),
+    ...Array.from(
+      groupBy(others, ({ name }) => name.slice(name.lastIndexOf(".") + 1)),
+      ([part, group]) => {
+        const norms = group.map(({ norm: size }) => size);
+        return `${part}: ${group.length} ×, norm ${rangeText(norms, formatFigure)}`;
+      },
+    ),
+    ...whole.map(({ name, shape, norm: size }) => `trained whole: ${name} [${shape.join(", ")}], norm ${formatFigure(size)}`),
+  ];
+};
+
+const moduleLines = ({ modules, zeroShare }: AdapterReport, every: boolean, context: TableContext): string[] => {
+  const zero = modules.filter(({ B }) => B === 0).length;
+  return [
     "",
     fittedTable(columns, moduleRows(modules, every), context),
     "",
     ...(every ? [] : ["‖A‖ and ‖B‖ are means; ‖ΔW‖ = ‖s·A·B‖, from the least to the most."]),
-    ...whole.map(({ name, shape, norm: size }) => `trained whole: ${name} [${shape.join(", ")}], norm ${formatFigure(size)}`),
     zero === 0
       ? "No B is zero."
-      : `${formatCount(zero)} of ${formatCount(modules.length)} Bs are zero (${formatPercent(report.zeroShare)}): these modules change nothing.`,
+      : `${formatCount(zero)} of ${formatCount(modules.length)} Bs are zero (${formatPercent(zeroShare)}): these modules change nothing.`,
   ];
 };

@@ -11,7 +11,7 @@ import { formatTable } from "../ui/table.ts";
 import { openModel } from "./open-model.ts";
 import type { QuickstartOptions } from "./quickstart.ts";
 import { train } from "./train.ts";
-import { adapterConfig } from "./train-run.ts";
+import { adapterConfig } from "./adapter-options.ts";
 import { loadTrainingData, showData } from "./training-data.ts";
 import { runSession, settingsOf } from "./training-session.ts";
 
@@ -64,7 +64,7 @@ export const run = async ({ output, threads }: QuickstartOptions, context: Comma
     );
     const data = await loadTrainingData(options, model.tokenizer, nextToken);
     showData(data, nextToken, model.tokenizer, context);
-    const stored = await model.attach(adapterConfig(options), options.seed);
+    const stored = await model.attach(adapterConfig(options, model.tokenizer), options.seed);
     const { base, backend } = model;
     const result = await runSession(
       {

@@ -1,9 +1,10 @@
 /** @file What `lowrank train` does. */
 import { fingerprint } from "../../data/index.ts";
-import type { LoraConfig, StoredAdapter } from "../../lora/index.ts";
+import type { StoredAdapter } from "../../lora/index.ts";
 import type { CommandContext } from "../context.ts";
 import { formatBytes, formatCount, formatPercent } from "../ui/format.ts";
 import { folderBytes } from "../folder-bytes.ts";
+import { adapterConfig } from "./adapter-options.ts";
 import { labelsToTrain } from "./labels.ts";
 import { lossOf } from "./loss-flags.ts";
 import { openModel } from "./open-model.ts";
@@ -11,24 +12,6 @@ import { preparePublishing } from "./publish-result.ts";
 import type { TrainOptions } from "./train.ts";
 import { loadTrainingData, showData } from "./training-data.ts";
 import { runSession, settingsOf, type TrainingResult } from "./training-session.ts";
-
-/** One name that is no plain module name is a regular expression, or "all-linear". */
-const targetsOf = (targets: readonly string[]): LoraConfig["target_modules"] =>
-  targets.length === 1 && (targets[0] === "all-linear" || /[^\w.]/.test(targets[0])) ? targets[0] : targets;
-
-/** The adapter that the flags describe. */
-export const adapterConfig = (options: TrainOptions): Partial<LoraConfig> => ({
-  base_model_name_or_path: options.model,
-  r: options.rank,
-  lora_alpha: options.alpha ?? 2 * options.rank,
-  lora_dropout: options.dropout,
-  target_modules: targetsOf(options.targets),
-  use_rslora: options.rslora,
-  modules_to_save: options.modulesToSave.length === 0 ? null : options.modulesToSave,
-  init_lora_weights: options.init === "default" ? true : options.init,
-  eva_config: options.evaRho === undefined ? null : { rho: options.evaRho },
-  corda_config: options.cordaMethod === undefined ? null : { corda_method: options.cordaMethod },
-});
 
 export const run = async (options: TrainOptions, context: CommandContext): Promise<TrainingResult> => {
   const publish = await preparePublishing(options);
@@ -42,7 +25,7 @@ export const run = async (options: TrainOptions, context: CommandContext): Promi
     const attach = (): Promise<StoredAdapter> => {
       // Some starts take minutes.
       if (options.init !== "default") context.out(`Finding where A and B start: ${options.init}.`);
-      return model.attach(adapterConfig(options), options.seed, {
+      return model.attach(adapterConfig(options, model.tokenizer), options.seed, {
         data: data.data,
         loss,
         batches: options.initBatches,

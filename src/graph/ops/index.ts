@@ -11,12 +11,14 @@ import { normaliseOps } from "./normalise.ts";
 import { quantisedOps } from "./quantised.ts";
 import { reduceOps } from "./reduce.ts";
 import { rotaryOps } from "./rotary.ts";
+import { sumSquaresOps } from "./sum-squares.ts";
 
 // Each record has attributes of its own type, so the table holds them with that type erased.
 export const ops = {
   ...leafOps,
   ...movementOps,
   ...reduceOps,
+  ...sumSquaresOps,
   ...elementwiseOps,
   ...matmulOps,
   ...quantisedOps,
@@ -57,3 +59,4 @@ export { rmsNorm, softmax } from "./normalise.ts";
 export { int8Matmul, type Int8Weight } from "./quantised.ts";
 export { broadcast, max, sum, sumTo, total } from "./reduce.ts";
 export { rotary } from "./rotary.ts";
+export { sumSquares } from "./sum-squares.ts";

@@ -9,7 +9,8 @@ export interface Axes {
   readonly axes: readonly number[];
 }
 
-const reduced = (name: string, x: TensorType, axes: readonly number[]): TensorType => {
+/** The type of a reduction: the axes have size 1. */
+export const reduced = (name: string, x: TensorType, axes: readonly number[]): TensorType => {
   if (axes.some((axis) => !(axis in x.shape)))
     throw new LowrankError("shape-mismatch", `${name}: axes ${shapeText(axes)} are not all axes of ${shapeText(x.shape)}.`);
   return { dtype: x.dtype, shape: x.shape.map((size, axis) => (axes.includes(axis) ? 1 : size)) };

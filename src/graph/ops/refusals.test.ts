@@ -42,6 +42,7 @@ import {
   sqrt,
   subtract,
   sum,
+  sumSquares,
   tanh,
   topK,
   transpose,
@@ -117,6 +118,10 @@ const refusals = {
     ["nothing", () => concat([], 0), "no tensors"],
   ],
   sum: [["axes", () => sum(float(2, 3), [2]), "[2]", "[2, 3]"]],
+  "sum-squares": [
+    ["axes", () => sumSquares(float(2, 3), [2]), "[2]", "[2, 3]"],
+    ["element types", () => sumSquares(int32(2, 3), [0]), "i32 [2, 3]"],
+  ],
   broadcast: [
     ["sizes", () => broadcast(float(2, 3), [2, 4]), "[2, 3]", "[2, 4]"],
     ["a smaller rank", () => broadcast(float(2, 3), [3]), "[2, 3]", "[3]"],

@@ -29,18 +29,24 @@ const magnitude = "lora_magnitude_vector";
 
 const constantInGradients = (x: Tensor): Tensor => withGradient(x, [], [], () => []);
 
-// ‖v‖² = ‖w‖² + 2s·w·(A·B)ᵀ + s²·Bᵀ(AᵀA)B of each row, without V: nothing but W itself is larger than (out, r).
+// ‖v‖² = ‖w‖² + 2s·w·(A·B)ᵀ + s²·Bᵀ(AᵀA)B of each row, without V: nothing is larger than (out, r).
 const rowNorms = ({ target: { kind, scaling: s }, tensors, base }: AdaptedLayer): Tensor => {
-  const [W, A, B] = [base.weight(), tensors(kind.A.name), tensors(kind.B.name)];
+  const [A, B] = [tensors(kind.A.name), tensors(kind.B.name)];
   const gram = matmul(A, A, { transposeA: true }); // (r, r)
-  const cross = matmul(B, gram, { transposeA: true, alpha: s * s }, matmul(W, A, { alpha: 2 * s })); // (out, r)
-  return sqrt(add(sum(multiply(W, W), [1]), sum(multiply(transpose(B, [1, 0]), cross), [1]))); // (out, 1)
+  const cross = matmul(B, gram, { transposeA: true, alpha: s * s }, base.times(A, 2 * s)); // (out, r)
+  return sqrt(add(base.squares(), sum(multiply(transpose(B, [1, 0]), cross), [1]))); // (out, 1)
 };
 
 /** m/‖V‖: (out, 1). */
 const gainOf = (layer: AdaptedLayer): Tensor => {
   const norms = layer.base.kept("norm", () => constantInGradients(rowNorms(layer)));
   return divide(reshape(layer.tensors(magnitude), [-1, 1]), norms);
+};
+
+/** g∘u for g (1, out) and u (N, out). The gradient of g comes from the result, Σ dy∘y / g, so that u need not be kept. */
+const stretched = (g: Tensor, u: Tensor): Tensor => {
+  const y = multiply(g, u);
+  return withGradient(y, [g, u], [y], (dy, [factor], [result]) => [divide(sum(multiply(dy, result), [0]), factor), multiply(dy, factor)]);
 };
 
 /** Norms of the rows of W + s·(A·B)ᵀ, in double precision. */
@@ -74,8 +80,9 @@ export const dora: Variant = {
     const { kind, scaling } = layer.target;
     const xW = product();
     const z = reduce(layer.tensors(kind.A.name), scaling); // (N, r)
-    const adapted = multiply(reshape(gainOf(layer), [1, -1]), matmul(z, layer.tensors(kind.B.name), {}, xW)); // (N, out)
-    return add(output, scale(subtract(adapted, xW), layer.weight));
+    const adapted = stretched(reshape(gainOf(layer), [1, -1]), matmul(z, layer.tensors(kind.B.name), {}, xW)); // (N, out)
+    // Where there is nothing else, the difference need not be made.
+    return output === xW && layer.weight === 1 ? adapted : add(output, scale(subtract(adapted, xW), layer.weight));
   },
   // W + w·(g∘(W + ΔW) − W)
   change: (layer) => {

@@ -23,8 +23,10 @@ export interface VariantStart extends StartContext {
 
 /** The frozen layer that an adapter acts on; nothing is in a graph before it is asked for. */
 export interface FrozenLayer {
-  /** W (out, in), however the checkpoint holds it. */
-  weight(): Tensor;
+  /** s·W·A of W as (out, in) and A (in, r): (out, r). */
+  times(A: Tensor, s: number): Tensor;
+  /** ‖w‖² of each row of W as (out, in): (out, 1). */
+  squares(): Tensor;
   /** A value that unmerging needs and that only W gives: made once when merging, and handed back. */
   kept(name: string, make: () => Tensor): Tensor;
 }

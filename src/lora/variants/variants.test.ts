@@ -77,8 +77,10 @@ const beside = async (
   base: Base,
   module: string,
   adapters: readonly { stored: StoredAdapter; weight: number }[],
+  given: Record<string, HostTensor> = {},
+  dropout?: () => Tensor,
 ): Promise<Float32Array> => {
-  const feeds: Record<string, HostTensor> = inputs(base, module);
+  const feeds: Record<string, HostTensor> = { ...inputs(base, module), ...given };
   const active = adapters.map(({ stored, weight }, index) => ({
     adapter: stored.adapter,
     weight,
@@ -89,7 +91,7 @@ const beside = async (
       }),
     ),
   }));
-  const modules = adaptedModules({ model: base.model, find: storedTensors(base), active });
+  const modules = adaptedModules({ model: base.model, find: storedTensors(base), active, ...(dropout && { dropout }) });
   const embedding = base.model.embeddings.some((spec) => spec.module === module);
   const x = embedding ? input("ids", [5], "i32") : input("x", feeds["x"].shape);
   return data((await run({ y: embedding ? modules.embedding(module, x) : modules.linear(module, x) }, feeds))["y"]);
@@ -120,6 +122,26 @@ const folded = async (base: Base, module: string, own: ModuleTensors<HostTensor>
   const x = embedding ? input("ids", [5], "i32") : input("x", feeds["x"].shape);
   return data((await run({ y: embedding ? modules.embedding(module, x) : modules.linear(module, x) }, feeds))["y"]);
 };
+
+describe("DoRA under dropout", () => {
+  it("takes only its own share from what dropout leaves: h = xW + b + (m/‖V‖)∘(x′W + s·x′AB) − x′W", async () => {
+    const [base, module] = [bases.llama, q[1]];
+    const one = [{ stored: await randomAdapter(base, { use_dora: true, target_modules: [module] }), weight: 1 }];
+    const { x } = inputs(base, module);
+    const left = f32(
+      (x.data as Float32Array).map((value, index) => (index % 3 === 0 ? 0 : 1.5 * value)),
+      x.shape,
+    );
+    const result = await beside(base, module, one, { left }, () => input("left", x.shape));
+    const [plain, leftAlone, leftAdapted] = [
+      await beside(base, module, []),
+      await beside(base, module, [], { x: left }),
+      await beside(base, module, one, { x: left }),
+    ];
+    expect(differ(leftAdapted, leftAlone)).toBeGreaterThan(0.01);
+    result.forEach((value, index) => expect(value).toBeCloseTo(plain[index] + leftAdapted[index] - leftAlone[index], 5));
+  });
+});
 
 const weights = fc.array(fc.double({ min: -0.5, max: 1.5, noNaN: true }), { minLength: 1, maxLength: 2 });
 
