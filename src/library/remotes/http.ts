@@ -52,9 +52,19 @@ async function* bytesFrom(url: URL, from: number, { silence }: RetryPolicy): Asy
   }
 }
 
+/** An address without a user's name and password in it: they would end up in messages. */
+export const plainAddress = (text: string, where: string): URL => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "") return url;
+  throw new LowrankError("invalid-argument", "This is not a plain http or https address.", {
+    where,
+    fix: "Write for example https://server/folder, without user name and password.",
+  });
+};
+
 /** A web server as a store; `address` is that of the library's folder. */
 export const httpStore = (address: string, policy: RetryPolicy): ObjectStore => {
-  const base = new URL(address.endsWith("/") ? address : `${address}/`);
+  const base = plainAddress(address.endsWith("/") ? address : `${address}/`, "remote");
   return {
     address: withoutSecrets(base),
     get: (key, from = 0) => {

@@ -234,6 +234,16 @@ describe("a web server", () => {
     expect(await remote.find("tales")).toBeUndefined();
   });
 
+  it("is given without a password, which a message would tell", () => {
+    for (const make of [
+      () => httpStore("http://me:secret@127.0.0.1/x", policy),
+      () => bucket({ endpoint: "http://me:secret@127.0.0.1" }),
+      () => httpStore("ftp://secret", policy),
+    ]) {
+      expect(make).toThrow(expect.objectContaining({ code: "invalid-argument", message: expect.not.stringContaining("secret") as string }));
+    }
+  });
+
   it("that is not there, or gives something else, is an error that names it", async () => {
     const remote = objectRemote(httpStore("http://127.0.0.1:9/library", policy));
     await expect(other.pull(remote)).rejects.toMatchObject({ code: "network-failed", where: "http://127.0.0.1:9/library/catalogue.jsonl" });

@@ -5,6 +5,7 @@ import { S3mini } from "s3mini";
 import { PassingFailure, type RetryPolicy } from "../../formats/hub-retry.ts";
 import { readExactly } from "../../formats/disk.ts";
 import { LowrankError, messageOf } from "../../util/index.ts";
+import { plainAddress } from "./http.ts";
 import type { ObjectStore, StoredObject } from "./objects.ts";
 import { persistently, resumable } from "./resumable.ts";
 
@@ -80,7 +81,7 @@ export const s3Store = (address: string, options: S3Options, policy: RetryPolicy
   const region = options.region ?? (AWS_REGION || AWS_DEFAULT_REGION || "us-east-1");
   const endpoint = options.endpoint ?? (AWS_ENDPOINT_URL_S3 || AWS_ENDPOINT_URL || `https://s3.${region}.amazonaws.com`);
   const client = new S3mini({
-    endpoint: `${endpoint.replace(/\/+$/, "")}/${bucket}`,
+    endpoint: `${plainAddress(endpoint, "--endpoint").href.replace(/\/+$/, "")}/${bucket}`,
     region,
     accessKeyId: options.accessKeyId ?? AWS_ACCESS_KEY_ID ?? "",
     secretAccessKey: options.secretAccessKey ?? AWS_SECRET_ACCESS_KEY ?? "",
