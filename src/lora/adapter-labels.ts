@@ -1,6 +1,6 @@
 /** @file What an adapter's files say of the labels that its classifier was trained with. It knows nothing about models. */
 import { join } from "node:path";
-import { readJsonObject, readSafetensorsHeader } from "../formats/index.ts";
+import { listFolder, readJsonObject, readSafetensorsHeader } from "../formats/index.ts";
 import type { Head } from "../models/index.ts";
 import { LowrankError } from "../util/index.ts";
 
@@ -28,6 +28,8 @@ const outputs = /(^|\.)(score|classifier|classifier\.out_proj)\.weight$/;
 
 /** The labels that a classifier's adapter records, or as many without names as its classifier has; undefined for an adapter of another task. */
 export const adapterLabels = async (directory: string): Promise<Labels | undefined> => {
+  // What is missing in the folder is for the loader to say.
+  if (!(await listFolder(directory)).includes("adapter_config.json")) return undefined;
   const { task_type: task } = await readJsonObject(join(directory, "adapter_config.json"));
   if (task !== "SEQ_CLS") return undefined;
   const { path, tensors, metadata } = await readSafetensorsHeader(join(directory, "adapter_model.safetensors"));

@@ -114,7 +114,7 @@ describe("a run of any adapter kind", () => {
   it.each<[string, LoraOptions]>([
     ["DoRA", { use_dora: true }],
     ["LoRA-FA", { freeze_A: true }],
-    ["VeRA", { vera: {} }],
+    ["VeRA", { vera: {}, lora_alpha: 8 }],
     ["AdaLoRA", { r: 4, adalora: { target_r: 2, tinit: 1, tfinal: 2 } }],
   ])("of %s goes on where it was interrupted as if it had not been", async (kind, config) => {
     const given = async (seed?: number) => ({ settings: short, heldOut: undefined, subject: await adapter(config, seed) });
