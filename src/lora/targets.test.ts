@@ -162,6 +162,23 @@ describe("configuration", () => {
   it.each<[Record<string, unknown>, string]>([
     [{ peft_type: "IA3" }, 'peft_type "IA3" is not offered; known: VERA, ADALORA, LORA.'],
     [{ peft_type: "LORA", layer_replication: [[0, 1]] }, 'The option "layer_replication": [[0,1]] is not offered.'],
+    ...(
+      [
+        ["alora_invocation_tokens", [1]],
+        ["arrow_config", {}],
+        ["use_bdlora", { nblocks: 2 }],
+        ["velora_config", {}],
+        ["kasa_config", {}],
+        ["monteclora_config", {}],
+        ["megatron_config", {}],
+        ["ensure_weight_tying", true],
+      ] as const
+    ).flatMap(([key, value]) =>
+      ["LORA", "ADALORA"].map((type): [Record<string, unknown>, string] => [
+        { peft_type: type, [key]: value },
+        `The option "${key}": ${JSON.stringify(value)} is not offered.`,
+      ]),
+    ),
     [{ peft_type: "LORA", use_qalora: true }, 'The option "use_qalora": true is not offered.'],
     [{ peft_type: "LORA", init_lora_weights: "pizza" }, '"init_lora_weights" is "pizza" where one of true, false, gaussian, orthogonal, '],
     [{ peft_type: "LORA", init_lora_weights: "pissa_niter_0" }, "lora_ga, pissa_niter_N is needed."],

@@ -8,7 +8,7 @@ export type ParameterRole = "lora_A" | "lora_B" | "embedding" | "vector" | "rows
 export interface RoleFacts {
   /** Whether the tensor takes the place of the base's tensor of its name. */
   readonly whole: boolean;
-  /** Which learning rate of LoRA+ it gets. */
+  /** Which learning rate of LoRA+ it gets; what has one dimension gets that of B. */
   readonly rate: "A" | "B" | "embedding";
 }
 
@@ -16,7 +16,7 @@ export const roles: Readonly<Record<ParameterRole, RoleFacts>> = {
   lora_A: { whole: false, rate: "A" },
   lora_B: { whole: false, rate: "B" },
   embedding: { whole: false, rate: "embedding" },
-  vector: { whole: false, rate: "B" },
+  vector: { whole: false, rate: "A" },
   rows: { whole: false, rate: "A" },
   weight: { whole: true, rate: "A" },
   bias: { whole: true, rate: "A" },

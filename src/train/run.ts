@@ -40,7 +40,7 @@ export interface RunSettings {
   readonly schedule: LearningRateSchedule["schedule"];
   readonly warmupSteps: number;
   readonly weightDecay: number;
-  /** Learning rate of B over that of A (LoRA+). */
+  /** Learning rate of B over that of A (LoRA+); unless it is 1, factors of embeddings get a peak of 1e-6. */
   readonly loraPlusRatio: number;
   /** Largest norm of the gradient; 0 leaves it alone. */
   readonly maxGradientNorm: number;
@@ -97,8 +97,12 @@ const saveResult = async (subject: Subject, { layout }: Trainable, parameters: F
   });
 };
 
-const optimiserOf = ({ layout, adjust }: Trainable, { optimiser, weightDecay, loraPlusRatio }: RunSettings): Optimiser => {
-  const rule = optimiser === "sgd" ? sgd(layout, { weightDecay, loraPlusRatio }) : adamw(layout, { weightDecay, loraPlusRatio });
+/** The learning rate that LoRA+ gives the factors of embeddings, whatever the others have; PEFT's. */
+const embeddingRate = 1e-6;
+
+const optimiserOf = ({ layout, adjust }: Trainable, { optimiser, weightDecay, loraPlusRatio, learningRate }: RunSettings): Optimiser => {
+  const options = { weightDecay, loraPlusRatio, embeddingRatio: loraPlusRatio === 1 ? 1 : embeddingRate / learningRate };
+  const rule = optimiser === "sgd" ? sgd(layout, options) : adamw(layout, options);
   return adjust?.(rule) ?? rule;
 };
 

@@ -1,8 +1,8 @@
 /** @file AdamW (Loshchilov and Hutter 2019), with the arithmetic of torch.optim.AdamW. It knows nothing about schedules. */
 import type { ParameterLayout } from "../../nn/layout.ts";
-import { rateSpans, restoreVectors, type Optimiser, type RateSpan } from "./optimiser.ts";
+import { rateSpans, restoreVectors, type Optimiser, type RateRatios, type RateSpan } from "./optimiser.ts";
 
-export interface AdamWOptions {
+export interface AdamWOptions extends RateRatios {
   /** Decay of the first moment, default 0.9. */
   readonly beta1?: number;
   /** Decay of the second moment, default 0.999. */
@@ -11,8 +11,6 @@ export interface AdamWOptions {
   readonly epsilon?: number;
   /** Share of each parameter, times its learning rate, that an update takes away; default 0.01. */
   readonly weightDecay?: number;
-  /** Learning rate of lora_B over that of everything else (LoRA+), default 1. */
-  readonly loraPlusRatio?: number;
 }
 
 /** The numbers of one update that every element of a span shares. */
@@ -49,9 +47,9 @@ const updateSpan = (
 /** An AdamW optimiser for the parameters of `layout`. */
 export const adamw = (
   layout: ParameterLayout,
-  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01, loraPlusRatio = 1 }: AdamWOptions = {},
+  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01, ...ratios }: AdamWOptions = {},
 ): Optimiser => {
-  const spans = rateSpans(layout, loraPlusRatio);
+  const spans = rateSpans(layout, ratios);
   const vectors = { first_moment: new Float32Array(layout.size), second_moment: new Float32Array(layout.size) };
   let step = 0;
   return {

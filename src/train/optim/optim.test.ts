@@ -112,18 +112,23 @@ describe("optimisers", () => {
 });
 
 describe("rateSpans", () => {
-  it("gives lora_B its own rate and joins neighbours", () => {
+  it("gives lora_B and vectors, and embeddings, rates of their own and joins neighbours", () => {
     const mixed = layoutOf([
-      { name: "w", role: "weight", shape: [3] },
-      { name: "a", role: "lora_A", shape: [2] },
-      { name: "b", role: "lora_B", shape: [4] },
+      { name: "w", role: "weight", shape: [3, 1] },
+      { name: "a", role: "lora_A", shape: [1, 2] },
+      { name: "b", role: "lora_B", shape: [2, 2] },
+      { name: "m", role: "vector", shape: [2] },
       { name: "c", role: "bias", shape: [1] },
+      { name: "e", role: "embedding", shape: [1, 2] },
+      { name: "t", role: "rows", shape: [1, 3] },
+      { name: "E", role: "vector", shape: [2, 1] },
     ]);
-    expect(rateSpans(mixed, 16)).toEqual([
+    expect(rateSpans(mixed, { loraPlusRatio: 16, embeddingRatio: 0.5 })).toEqual([
       { start: 0, end: 5, multiplier: 1 },
-      { start: 5, end: 9, multiplier: 16 },
-      { start: 9, end: 10, multiplier: 1 },
+      { start: 5, end: 12, multiplier: 16 },
+      { start: 12, end: 14, multiplier: 0.5 },
+      { start: 14, end: 19, multiplier: 1 },
     ]);
-    expect(rateSpans(mixed, 1)).toEqual([{ start: 0, end: 10, multiplier: 1 }]);
+    expect(rateSpans(mixed, {})).toEqual([{ start: 0, end: 19, multiplier: 1 }]);
   });
 });

@@ -25,14 +25,20 @@ export interface RateSpan {
   readonly multiplier: number;
 }
 
-/**
- * The learning-rate multipliers of a layout, neighbours with the same one joined.
- * LoRA+ gives B `loraPlusRatio` times the rate of everything else [Hayou et al. 2024, λ = η_B / η_A].
- */
-export const rateSpans = (layout: ParameterLayout, loraPlusRatio: number): RateSpan[] => {
+/** Learning rates over that of the run, as LoRA+ has them. */
+export interface RateRatios {
+  /** Of B and of everything with one dimension, such as biases and magnitudes; default 1. */
+  readonly loraPlusRatio?: number;
+  /** Of the factors of embeddings, default 1. */
+  readonly embeddingRatio?: number;
+}
+
+/** The learning-rate multipliers of a layout, neighbours with the same one joined [Hayou et al. 2024, λ = η_B / η_A; groups as in PEFT]. */
+export const rateSpans = (layout: ParameterLayout, { loraPlusRatio = 1, embeddingRatio = 1 }: RateRatios): RateSpan[] => {
+  const multipliers = { A: 1, B: loraPlusRatio, embedding: embeddingRatio };
   const spans: RateSpan[] = [];
-  for (const { role, offset, size } of layout.slots) {
-    const multiplier = roles[role].rate === "B" ? loraPlusRatio : 1;
+  for (const { role, shape, offset, size } of layout.slots) {
+    const multiplier = multipliers[shape.length === 1 ? "B" : roles[role].rate];
     const last = spans.at(-1);
     if (last?.multiplier === multiplier) spans[spans.length - 1] = { ...last, end: offset + size };
     else spans.push({ start: offset, end: offset + size, multiplier });

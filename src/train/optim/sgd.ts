@@ -1,14 +1,12 @@
 /** @file Stochastic gradient descent with optional momentum, with the arithmetic of torch.optim.SGD. It knows nothing about schedules. */
 import type { ParameterLayout } from "../../nn/layout.ts";
-import { rateSpans, restoreVectors, type Optimiser, type OptimiserState, type RateSpan } from "./optimiser.ts";
+import { rateSpans, restoreVectors, type Optimiser, type OptimiserState, type RateRatios, type RateSpan } from "./optimiser.ts";
 
-export interface SgdOptions {
+export interface SgdOptions extends RateRatios {
   /** Share of the earlier direction that an update keeps, default 0 (none, and no memory). */
   readonly momentum?: number;
   /** Added to the gradient times the parameter (not decoupled), default 0. */
   readonly weightDecay?: number;
-  /** Learning rate of lora_B over that of everything else (LoRA+), default 1. */
-  readonly loraPlusRatio?: number;
 }
 
 // u ← μu + g + λθ, θ ← θ − ηu; outside `sgd` for the reason given in adamw.ts.
@@ -30,8 +28,8 @@ const updateSpan = (
 };
 
 /** A gradient descent optimiser for the parameters of `layout`. */
-export const sgd = (layout: ParameterLayout, { momentum = 0, weightDecay = 0, loraPlusRatio = 1 }: SgdOptions = {}): Optimiser => {
-  const spans = rateSpans(layout, loraPlusRatio);
+export const sgd = (layout: ParameterLayout, { momentum = 0, weightDecay = 0, ...ratios }: SgdOptions = {}): Optimiser => {
+  const spans = rateSpans(layout, ratios);
   const velocity = momentum === 0 ? undefined : new Float32Array(layout.size);
   const vectors: OptimiserState["vectors"] = velocity === undefined ? {} : { velocity };
   let step = 0;
