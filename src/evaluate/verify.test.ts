@@ -48,6 +48,8 @@ it.each([
   ["llama.tokens", 5],
   ["llama.vera", 16],
   ["llama.adalora", 18],
+  // Its experts are stacked in the checkpoint, and adapted with the router.
+  ["mixtral.experts", 16],
   ["distilbert-cls.all-linear", 16],
   // An encoder of one layer that reads padding on the left, a decoder of two, and their biases by distance trained whole.
   ["t5.all-linear", 54],
