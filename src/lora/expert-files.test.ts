@@ -10,8 +10,10 @@ import { modelOf, openBase, type Base } from "../models/index.ts";
 import { ortBackend, type Backend } from "../runtime/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
 import { planAdapter, valuesOf } from "./adapter.ts";
+import { composeAdapters } from "./compose/compose.ts";
 import { loraConfig } from "./config.ts";
 import { stackExperts, unstackExperts } from "./expert-files.ts";
+import { adapterHealth } from "./health.ts";
 import { loadAdapter, saveAdapter } from "./store.ts";
 
 const counted = (shape: readonly number[]): HostTensor =>
@@ -137,6 +139,39 @@ describe("adapters on experts", () => {
     expect(largestDifference(beside, plain)).toBeGreaterThan(1e-2);
     expect(largestDifference(await logitsAfter(backend, base, ids, active, "folded"), beside)).toBeLessThan(1e-5);
     expect(largestDifference(await logitsAfter(backend, base, ids, [{ ...first, weight: 0 }]), plain)).toBeLessThan(1e-6);
+  });
+
+  it("are composed exactly, and by SVD with one rank for the experts of a parameter", async () => {
+    const given = [
+      { ...(await randomAdapter(base, both, 1)), weight: 0.7 },
+      { ...(await randomAdapter(base, { ...both, r: 3 }, 2)), weight: -0.4 },
+    ];
+    // One expert for which one direction is nearly all.
+    const large = valuesOf(given[0]).get(`${experts}.down_proj.0.lora_B`)!.data as Float32Array;
+    large.forEach((value, index) => (large[index] = index < 16 ? 40 * value : 0));
+    const expected = await logitsAfter(backend, base, ids, given);
+    const exact = await composeAdapters(backend, base, given);
+    expect(largestDifference(await logitsAfter(backend, base, ids, [{ ...exact.stored, weight: 1 }]), expected)).toBeLessThan(1e-5);
+    const near = await composeAdapters(backend, base, given, { method: "svd", rank: 5, energy: 0.8 });
+    const { targets, config } = near.stored.adapter;
+    const found = near.modules.filter(({ module }) => module.startsWith(`${experts}.down_proj`)).map(({ rank }) => rank);
+    expect(new Set(found).size).toBeGreaterThan(1);
+    for (const index of found.keys()) expect(targets.get(`${experts}.down_proj.${index}`)!.rank).toBe(Math.max(...found));
+    expect(config.target_modules).toEqual(["model.layers.0.self_attn.q_proj", "model.layers.1.self_attn.q_proj"]);
+    const directory = join(folder, "composed");
+    await saveAdapter(directory, base.model, near.stored, base.digest);
+    expect((await loadAdapter(directory, base.model, { baseDigest: base.digest })).parameters).toEqual(near.stored.parameters);
+  });
+
+  it("are measured in their whole parameter", async () => {
+    const stored = await randomAdapter(base, both);
+    const health = await adapterHealth(backend, base, stored, { directions: 3 });
+    const { norm } = health.find(({ module }) => module === `${experts}.gate_up_proj.2`)!;
+    const values = valuesOf(stored);
+    const [A, B] = ["A", "B"].map((factor) => values.get(`${experts}.gate_up_proj.2.lora_${factor}`)!.data as Float32Array);
+    let squares = 0;
+    for (let i = 0; i < 16; i++) for (let o = 0; o < 48; o++) squares += (A[2 * i] * B[o] + A[2 * i + 1] * B[48 + o]) ** 2;
+    expect(norm).toBeCloseTo(4 * Math.sqrt(squares), 4);
   });
 
   it("are kept in PEFT's files and taken back the same", async () => {

@@ -58,6 +58,11 @@ describe("targets of models with experts", () => {
       target_parameters: ["down_proj"],
       ...none,
     });
+    expect(of(qwen, { target_modules: ["model.layers.1.mlp.down_proj"] })).toEqual({
+      target_modules: ["model.layers.1.mlp.down_proj"],
+      target_parameters: [],
+      ...none,
+    });
     const { targets } = planAdapter(qwen, loraConfig({ target_modules: ["down_proj"] }));
     expect([...targets.keys()]).toEqual([
       "model.layers.1.mlp.down_proj",

@@ -32,7 +32,9 @@ export const withExpertParameters = (model: Pick<Model, "linears" | "embeddings"
   const isAll = given === "all-linear";
   if (stacks.length === 0 || (typeof given === "string" && !isAll)) return config;
 
-  const isMeant = (module: string): boolean => isAll || given.some((name) => endsWith(name, module));
+  const linears = candidatesOf(model).filter(({ parameter }) => parameter === undefined);
+  const whole = new Set(linears.map(({ module }) => module));
+  const isMeant = (module: string): boolean => isAll || given.some((name) => endsWith(name, module) && !whole.has(name));
   const meant = all.filter(({ modules }) => modules.some(isMeant));
   for (const { modules } of meant) {
     const missing = modules.filter((module) => !isMeant(module));
@@ -41,7 +43,6 @@ export const withExpertParameters = (model: Pick<Model, "linears" | "embeddings"
         fix: `Add ${missing.join(" and ")}.`,
       });
   }
-  const linears = candidatesOf(model).filter(({ parameter }) => parameter === undefined);
   // A name may mean the experts of some layers and a module of others.
   const isModule = (name: string): boolean => linears.some(({ module }) => endsWith(module, name));
   const joined = meant.filter(({ modules }) => modules.length > 1);

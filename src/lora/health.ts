@@ -58,16 +58,23 @@ export const adapterHealth = async (
 ): Promise<ModuleHealth[]> => {
   const find = storedTensors(base);
   const found: ModuleHealth[] = [];
-  for (const { module, rank, turned = false, inFeatures, outFeatures } of stored.adapter.targets.values()) {
+  for (const { module, parts = [module], rank, turned = false, inFeatures, outFeatures } of stored.adapter.targets.values()) {
     const adapters = [{ ...stored, weight: 1 }];
-    const [W, bias] = [await storedValues(base, `${module}.weight`), find(`${module}.bias`)];
-    const own = f32(W, turned ? [inFeatures, outFeatures] : [outFeatures, inFeatures]);
-    const merged = await mergeModule(backend, module, { weight: own, ...(bias && { bias }) }, adapters);
+    const shape = turned ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
+    const [W, mergedW] = [new Float32Array(inFeatures * outFeatures), new Float32Array(inFeatures * outFeatures)];
+    const size = W.length / parts.length;
+    for (const [index, part] of parts.entries()) {
+      const [values, bias] = [await storedValues(base, `${part}.weight`), find(`${part}.bias`)];
+      const own = f32(values, turned ? shape : [outFeatures / parts.length, inFeatures]);
+      const merged = await mergeModule(backend, part, { weight: own, ...(bias && { bias }) }, adapters);
+      W.set(values, index * size);
+      mergedW.set(merged!.weight.data as Float32Array, index * size);
+    }
     const { a, b } = sumOfTerms(await termsOf(backend, base, adapters, module, rank));
     const update = productSvd(a, b);
     const seed = hashText(module);
-    const before = await leading(backend, own, turned, more * directions, seed);
-    const after = await leading(backend, merged!.weight, turned, directions, seed);
+    const before = await leading(backend, f32(W, shape), turned, more * directions, seed);
+    const after = await leading(backend, f32(mergedW, shape), turned, directions, seed);
     const isIntruder = (u: Float64Array): boolean => before.U.every((v) => Math.abs(dot(u, v)) < likeness);
     found.push({
       module,

@@ -13,10 +13,10 @@ interface ModuleReport {
   readonly module: string;
   readonly rank: number;
   readonly scaling: number;
-  /** Frobenius norms of the factors and of the update s·A·B. */
+  /** Frobenius norms of the factors and of the update s·A·B; none of experts, whose factors files stack in ways that only the base can tell apart. */
   readonly A: number;
   readonly B: number;
-  readonly update: number;
+  readonly update: number | null;
 }
 
 interface TensorReport {
@@ -85,6 +85,10 @@ const scalingsOf = (factors: readonly Factors[], config: LoraConfig): Map<string
   );
 };
 
+// PEFT writes factors of experts under the module that holds their parameters: `…mlp.experts`, `…mlp.experts.base_layer`.
+const isStacked = (module: string, { target_parameters: parameters }: LoraConfig): boolean =>
+  (parameters ?? []).length > 0 && /\.experts(\.base_layer)*$/.test(module);
+
 /** Reads an adapter and measures its updates; damaged files are errors that name them. */
 export const inspectAdapter = async (directory: string): Promise<AdapterReport> => {
   const adapter = await readPeftAdapter(directory);
@@ -100,7 +104,7 @@ export const inspectAdapter = async (directory: string): Promise<AdapterReport> 
       scaling,
       A: frobeniusNorm(left),
       B: frobeniusNorm(right),
-      update: scaling * productNorm(left, right),
+      update: isStacked(module, config) ? null : scaling * productNorm(left, right),
     };
   });
   const rest = [...adapter.tensors].filter(([name]) => !/\.lora_(embedding_)?[AB]$/.test(name));
@@ -138,6 +142,11 @@ const exact = (value: number): string => String(Number(value.toPrecision(3)));
 
 const norm = (value: number): string => value.toPrecision(3);
 
+const rangeOf = (updates: readonly (number | null)[]): string => {
+  const known = updates.filter((update) => update !== null);
+  return known.length === 0 ? "" : rangeText(known, norm);
+};
+
 const columns = [
   { title: "module" },
   { title: "", align: "right" },
@@ -162,15 +171,14 @@ const moduleRows = (modules: readonly ModuleReport[], every: boolean): string[][
     ),
     norm(mean(group.map(({ A }) => A))),
     norm(mean(group.map(({ B }) => B))),
-    rangeText(
-      group.map(({ update }) => update),
-      norm,
-    ),
+    rangeOf(group.map(({ update }) => update)),
   ]);
 
-/** A list by the last part of its names, which tells most. */
-const targetsText = (targets: LoraConfig["target_modules"]): string =>
-  typeof targets === "string" ? targets : [...new Set(targets.map((name) => name.slice(name.lastIndexOf(".") + 1)))].join(", ");
+/** Lists by the last part of their names, which tells most. */
+const targetsText = ({ target_modules: modules, target_parameters: parameters }: LoraConfig): string => {
+  const names = typeof modules === "string" ? [modules] : modules.map((name) => name.slice(name.lastIndexOf(".") + 1));
+  return [...new Set([...names, ...(parameters ?? [])])].join(", ");
+};
 
 /** The report for people. */
 export const adapterLines = (report: AdapterReport, every: boolean, context: TableContext): string[] => {
@@ -178,7 +186,7 @@ export const adapterLines = (report: AdapterReport, every: boolean, context: Tab
   const notes = Object.entries(metadata).filter(([key]) => key !== "format");
   return [
     `${report.directory}: ${/^[AEIO]/.test(report.variant) ? "an" : "a"} ${report.variant} adapter`,
-    `r ${config.r}, α ${config.lora_alpha}${config.use_rslora ? ", rsLoRA" : ""}, dropout ${config.lora_dropout}, targets ${targetsText(config.target_modules)}`,
+    `r ${config.r}, α ${config.lora_alpha}${config.use_rslora ? ", rsLoRA" : ""}, dropout ${config.lora_dropout}, targets ${targetsText(config)}`,
     `base ${report.base ?? "not recorded"}${notes.map(([key, value]) => `; ${key} ${value}`).join("")}`,
     `${formatCount(report.parameters)} parameters${modules.length === 0 ? "" : ` in ${modules.length} modules`}, ${formatBytes(report.bytes)}`,
     ...(modules.length === 0 ? [] : moduleLines(report, every, context)),

@@ -53,6 +53,14 @@ describe.skipIf(!hasShared)("lowrank inspect", () => {
     expect(stdout).toContain("No B is zero.");
   });
 
+  it("shows an adapter of experts with their parameters, and measures no product of factors that are stacked", async () => {
+    const directory = join(import.meta.dirname, "../../../test/golden/mixtral.experts/adapter");
+    const { stdout } = await lowrank(["inspect", directory], { columns: 100 });
+    expect(stdout).toMatch(/targets q_proj, .*gate_up_proj/);
+    expect(stdout).toMatch(/^model\.layers\.\*\.mlp\.experts +2 × +6 +2 +\d\.\d+ +\d\.\d+ *$/m);
+    expect(stdout).toMatch(/^model\.layers\.\*\.mlp\.gate +2 × +2 +2 +\d\.\d+ +\d\.\d+ +[\d.–]+ *$/m);
+  });
+
   it("measures ‖ΔW‖ as the full product would give it", async () => {
     const directory = golden("llama.rslora", "adapter");
     const { modules } = (await lowrankJson(["inspect", directory])) as { modules: { module: string; scaling: number; update: number }[] };

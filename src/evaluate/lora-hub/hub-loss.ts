@@ -5,7 +5,7 @@ import { frozenModules, type Base } from "../../models/index.ts";
 import type { Modules } from "../../nn/index.ts";
 import type { Backend, Executable, Resident } from "../../runtime/index.ts";
 import type { Loss, TrainingBatch } from "../../train/index.ts";
-import { f32, type HostTensor } from "../../util/index.ts";
+import { f32, LowrankError, type HostTensor } from "../../util/index.ts";
 import { forms, type FormName, type WeightedForm } from "./forms.ts";
 
 export interface HubLoss {
@@ -66,6 +66,11 @@ const weightsInput = "w";
 /** Compiles the loss; the adapters' factors stay with the backend until it is disposed. */
 export const hubLoss = async <Batch extends TrainingBatch>(backend: Backend, options: HubLossOptions<Batch>): Promise<HubLoss> => {
   const { base, modules, count, loss, batches } = options;
+  const unheard = modules.find(({ kind }) => kind.isGrouped);
+  if (unheard !== undefined)
+    throw new LowrankError("unsupported", `The loss of weighted adapters is not offered where they act on experts: ${unheard.module}.`, {
+      fix: "Leave these adapters out, or compose them with weights of your own.",
+    });
   const parts = modules.map((module): Part => {
     const names = { A: `${module.module}.A`, B: `${module.module}.B` };
     return { module, form: forms[options.form](module), names };

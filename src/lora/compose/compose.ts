@@ -6,6 +6,7 @@ import { planAdapter, valuesOf, type StoredAdapter } from "../adapter.ts";
 import { norm, scaled, fromColumns, fromRows } from "../algebra/vectors.ts";
 import { productSvd } from "../algebra/svd.ts";
 import { loraConfig, type LoraConfig } from "../config.ts";
+import { candidatesOf } from "../kinds/index.ts";
 import type { WeightedAdapter } from "../merge.ts";
 import { isWhole, mixedTensors } from "../whole.ts";
 import { methods, type MethodOptions } from "./method.ts";
@@ -126,13 +127,28 @@ interface ProductAdapterOptions {
   readonly whole: (name: string) => Promise<Float32Array>;
 }
 
-/** Plain LoRA of scaling 1 with a product for each module. */
+// A product of a higher rank: the same and nothing.
+const widened = ({ a, b }: Product, rank: number): Product => {
+  const nothing = ([first]: readonly Float64Array[], count: number): Float64Array[] =>
+    Array.from({ length: count }, () => new Float64Array(first.length));
+  return { a: [...a, ...nothing(a, rank - a.length)], b: [...b, ...nothing(b, rank - b.length)] };
+};
+
+/** Plain LoRA of scaling 1 with a product for each module; the experts of one parameter get the highest of their ranks. */
 export const productAdapter = async (
   base: Base,
   products: ReadonlyMap<string, Product>,
   { config, saved, whole }: ProductAdapterOptions,
 ): Promise<StoredAdapter> => {
-  const ranks = Object.fromEntries([...products].map(([module, { a }]) => [module, a.length]));
+  const parameters = new Map(candidatesOf(base.model).flatMap(({ module, parameter }) => (parameter ? [[module, parameter]] : [])));
+  const ranks: Record<string, number> = {};
+  for (const [module, { a }] of products) {
+    const name = parameters.get(module) ?? module;
+    ranks[name] = Math.max(ranks[name] ?? 0, a.length);
+  }
+  const names = Object.keys(ranks);
+  const stacks = new Set(parameters.values());
+  const stacked = names.filter((name) => stacks.has(name));
   const r = Math.max(...Object.values(ranks));
   const others = Object.fromEntries(Object.entries(ranks).filter(([, size]) => size !== r));
   const adapter = planAdapter(
@@ -142,7 +158,8 @@ export const productAdapter = async (
       lora_alpha: r, // s = 1: scalings are in the factors
       rank_pattern: others,
       alpha_pattern: others,
-      target_modules: [...products.keys()],
+      target_modules: names.filter((name) => !stacks.has(name)),
+      target_parameters: stacked.length === 0 ? null : stacked,
       modules_to_save: saved.length === 0 ? null : saved,
       ...config,
     }),
@@ -150,8 +167,9 @@ export const productAdapter = async (
   const stored: StoredAdapter = { adapter, parameters: new Float32Array(adapter.layout.size), frozen: new Float32Array(0) };
   const values = valuesOf(stored);
   const fill = (name: string, data: Float32Array): void => (values.get(name)!.data as Float32Array).set(data);
-  for (const [module, { a, b }] of products) {
-    const { kind } = adapter.targets.get(module)!;
+  for (const [module, product] of products) {
+    const { kind, rank } = adapter.targets.get(module)!;
+    const { a, b } = widened(product, rank);
     fill(`${module}.${kind.A.name}`, fromColumns(a));
     fill(`${module}.${kind.B.name}`, fromRows(b));
   }

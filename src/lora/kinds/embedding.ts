@@ -25,6 +25,7 @@ export const embedding: TargetKind = {
   A: { name: "lora_embedding_A", role: "embedding" },
   B: { name: "lora_embedding_B", role: "embedding" },
   keepsRows: false,
+  isGrouped: false,
   dropout: false,
   candidates: ({ embeddings }) =>
     embeddings.map(({ module, rows, width, padding }) => ({

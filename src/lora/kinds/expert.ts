@@ -12,6 +12,7 @@ export const expert: TargetKind = {
   A: linear.A,
   B: linear.B,
   keepsRows: false,
+  isGrouped: true,
   dropout: false,
   candidates: ({ stacks = [] }) =>
     stacks.flatMap(({ parameter, parts, inFeatures, outFeatures }) =>

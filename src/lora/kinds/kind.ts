@@ -34,6 +34,8 @@ export interface TargetKind {
   readonly B: Factor;
   /** Whether such a module reads vectors x (N, in) in the order of the rows of a batch. */
   readonly keepsRows: boolean;
+  /** Whether a model calls several such modules at once, each with rows of its own. */
+  readonly isGrouped: boolean;
   /** Whether dropout acts on what such a module reads. */
   readonly dropout: boolean;
   /** All modules of this kind that a model has. */

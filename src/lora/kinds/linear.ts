@@ -8,6 +8,7 @@ export const linear: TargetKind = {
   A: { name: "lora_A", role: "lora_A" },
   B: { name: "lora_B", role: "lora_B" },
   keepsRows: true,
+  isGrouped: false,
   dropout: true,
   candidates: ({ linears }) => linears.map((spec) => ({ ...spec, kind: linear, isOrdinary: !spec.isHead })),
   initialisation: initialisationOf,
