@@ -12,14 +12,19 @@ const canonical = (value: unknown): string | undefined =>
       : inner,
   );
 
-/** Throws `invalid-config` that names every key whose value is not what it was. */
+const most = 12;
+
+const listed = (differences: readonly string[]): string =>
+  differences.slice(0, most).join("; ") + (differences.length > most ? `; and ${differences.length - most} more` : "");
+
+/** Throws `invalid-config` that names the keys whose values are not what they were, the first twelve of them. */
 export const checkSameConfiguration = (started: RunConfiguration, now: RunConfiguration, where: string): void => {
   const differences = [...new Set([...Object.keys(started), ...Object.keys(now)])].flatMap((key) => {
     const [before, after] = [canonical(started[key]), canonical(now[key])];
     return before === after ? [] : [`${key} was ${before ?? "not set"} and is now ${after ?? "not set"}`];
   });
   if (differences.length === 0) return;
-  throw new LowrankError("invalid-config", `The run was started with other settings: ${differences.join("; ")}.`, {
+  throw new LowrankError("invalid-config", `The run was started with other settings: ${listed(differences)}.`, {
     where,
     fix: "Resume with the same values, or start a new run in another folder.",
   });
