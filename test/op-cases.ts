@@ -27,6 +27,7 @@ import {
   max,
   multiply,
   negate,
+  nf4Matmul,
   pad,
   pick,
   place,
@@ -54,10 +55,11 @@ import {
   where,
   withGradient,
   type Int8Weight,
+  type Nf4Weight,
   type OpName,
   type Tensor,
 } from "../src/graph/index.ts";
-import { f32, i32, narrowBf16, narrowF16, random, sizeOf, type HostTensor } from "../src/util/index.ts";
+import { f32, i32, narrowBf16, narrowF16, packNf4, random, sizeOf, type HostTensor } from "../src/util/index.ts";
 
 export interface OpCase {
   readonly about: string;
@@ -127,6 +129,12 @@ const int8Weight = (K: number, N: number): Int8Weight => {
     constant({ dtype: "i8", shape, data: Int8Array.from(normal(shape, stream).data as Float32Array, (value) => Math.round(40 * value)) });
   const scales = (size: number): Tensor => constant(positive([size]));
   return { weights: integers([K, N], 1), scales: scales(N), back: { weights: integers([N, K], 2), scales: scales(K) } };
+};
+
+/** A weight (out, in) in 4-bit NormalFloat. */
+const nf4Weight = (outFeatures: number, inFeatures: number): Nf4Weight => {
+  const { packed, absmax } = packNf4(normal([outFeatures, inFeatures], 1).data as Float32Array);
+  return { packed: constant({ dtype: "u8", shape: [packed.length], data: packed }), absmax: constant(f32(absmax)), outFeatures };
 };
 
 const unary = (apply: (x: Tensor) => Tensor, values = normal): OpCase[] => [
@@ -291,6 +299,10 @@ export const opCases = {
       build: (x) => int8Matmul(x, int8Weight(4, 4)),
       rounds: true,
     },
+  ],
+  "nf4-matmul": [
+    { about: "blocks of whole rows", inputs: [normal([5, 32])], build: (x) => nf4Matmul(x, nf4Weight(6, 32)) },
+    { about: "blocks over rows, and an odd number of values", inputs: [normal([2, 9])], build: (x) => nf4Matmul(x, nf4Weight(15, 9)) },
   ],
   softmax: [
     { about: "rows of a matrix", inputs: [normal([2, 4])], build: softmax },

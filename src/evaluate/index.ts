@@ -5,6 +5,7 @@ export { confusionOf, type Confusion } from "./metrics/confusion.ts";
 export { pearson, rootMeanSquareError } from "./metrics/correlation.ts";
 export { figuresOfCounts } from "./metrics/counts.ts";
 export { f1, macroF1, type ClassScores } from "./metrics/f1.ts";
+export { measurePrecisions, recommendedPrecision, type MeasuredPrecision, type PrecisionOptions } from "./precision.ts";
 export { predict, type Prediction, type PredictOptions } from "./predict.ts";
 export { verifyGolden, type Verification } from "./verify.ts";
 export { chooseWeights, hubCompose, openHub, type HubOptions } from "./lora-hub/lora-hub.ts";

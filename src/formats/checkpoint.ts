@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { LowrankError } from "../util/index.ts";
 import { writeFileAtomically } from "./atomic.ts";
+import { withoutPacking } from "./bitsandbytes.ts";
 import { listFolder, makeFolder, readText } from "./disk.ts";
 import { isObject, readJsonObject, sortedJson } from "./json.ts";
 import { spelledJson } from "./json-numbers.ts";
@@ -13,7 +14,7 @@ import { readSafetensorsHeader } from "./safetensors.ts";
 /** A model on disk: its configuration and where its tensors are. */
 export interface Checkpoint {
   readonly directory: string;
-  /** `config.json` as it stands. */
+  /** `config.json` as it stands, but for a packing that is undone. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, TensorLocation>;
 }
@@ -79,7 +80,7 @@ const noWeights = (folder: string, present: readonly string[]): LowrankError => 
 };
 
 /**
- * Opens a folder with `config.json` and `model.safetensors`, or shards and their index; every header is checked and no tensor is read.
+ * Opens a folder with `config.json` and `model.safetensors`, or shards and their index; every header is checked and no tensor is read but what says how others are packed.
  * @example const { config, tensors } = await openCheckpoint("models/SmolLM2-135M");
  */
 export const openCheckpoint = async (directory: string): Promise<Checkpoint> => {
@@ -95,10 +96,10 @@ export const openCheckpoint = async (directory: string): Promise<Checkpoint> => 
   const config = await readJsonObject(join(folder, configName));
   if (present.includes(singleName)) {
     const { tensors } = await readSafetensorsHeader(join(folder, singleName));
-    return { directory: folder, config, tensors };
+    return { directory: folder, ...(await withoutPacking(config, tensors)) };
   }
   if (!present.includes(indexName)) throw noWeights(folder, present);
-  return { directory: folder, config, tensors: await openShards(folder, present) };
+  return { directory: folder, ...(await withoutPacking(config, await openShards(folder, present))) };
 };
 
 export interface CheckpointContent {

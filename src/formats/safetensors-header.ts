@@ -4,8 +4,21 @@ import type { WeightLocation } from "../graph/index.ts";
 import { dtypes, LowrankError, sizeOf, type DType } from "../util/index.ts";
 import { isObject, parseJsonObject } from "./json.ts";
 
+/** What the values of a tensor in 4 bits are made from. */
+export interface PackedLevels {
+  /** The value of each level. */
+  readonly map: WeightLocation;
+  /** The scale of each block, itself packed where `nested` says how. */
+  readonly absmax: WeightLocation;
+  readonly blockSize: number;
+  readonly nested?: { readonly map: WeightLocation; readonly absmax: WeightLocation; readonly blockSize: number; readonly offset: number };
+}
+
 /** Where a tensor's bytes are: `bytes` of them, `offset` into the file at the absolute `path`, little-endian and row-major. */
-export type TensorLocation = WeightLocation;
+export interface TensorLocation extends WeightLocation {
+  /** Where present, the bytes there are levels of 4 bits, and the values that they stand for have the shape and dtype of this location. */
+  readonly packed?: PackedLevels;
+}
 
 /** What a safetensors file says about itself. */
 export interface SafetensorsFile {

@@ -1,6 +1,7 @@
 /** @file Reads safetensors files: the header, then single tensors or chunks of them. It knows nothing about models or adapters. */
 import { resolve } from "node:path";
-import { dtypes, LowrankError, widenBf16, widenF16, type HostTensor } from "../util/index.ts";
+import { dtypes, LowrankError, sizeOf, widenBf16, widenF16, type HostTensor } from "../util/index.ts";
+import { unpackedChunks } from "./bitsandbytes.ts";
 import { readExactly, withFile } from "./disk.ts";
 import { headerLength, parseHeader, prefixBytes, type SafetensorsFile, type TensorLocation } from "./safetensors-header.ts";
 
@@ -21,7 +22,11 @@ export const readSafetensorsHeader = (path: string): Promise<SafetensorsFile> =>
 
 /** The bytes of a tensor in order, at most `chunkBytes` at a time; each chunk is valid until the next is asked for. */
 export async function* tensorChunks(location: TensorLocation, chunkBytes = 4 * 2 ** 20): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const { path, offset, bytes } = location;
+  const { path, offset, bytes, packed } = location;
+  if (packed !== undefined) {
+    yield* unpackedChunks({ ...location, packed });
+    return;
+  }
   const buffer = new Uint8Array(Math.min(bytes, chunkBytes));
   for (let done = 0; done < bytes; done += chunkBytes) {
     const chunk = buffer.subarray(0, Math.min(bytes - done, chunkBytes));
@@ -38,14 +43,23 @@ export async function* float32Chunks(location: TensorLocation): AsyncGenerator<F
 }
 
 /** A tensor in its own dtype, copied into host memory. */
-export const readTensor = async ({ path, dtype, shape, offset, bytes }: TensorLocation): Promise<HostTensor> => {
+export const readTensor = async (location: TensorLocation): Promise<HostTensor> => {
+  const { path, dtype, shape, offset, packed } = location;
+  const bytes = packed === undefined ? location.bytes : sizeOf(shape) * dtypes[dtype].bytes;
   let content: Uint8Array<ArrayBuffer>;
   try {
     content = new Uint8Array(bytes);
   } catch (error) {
     throw new LowrankError("out-of-memory", `There is no room for a tensor of ${bytes} bytes.`, { where: path, cause: error });
   }
-  await withFile(path, (handle) => readExactly(handle, content, offset, path));
+  if (packed === undefined) await withFile(path, (handle) => readExactly(handle, content, offset, path));
+  else {
+    let done = 0;
+    for await (const chunk of tensorChunks(location)) {
+      content.set(chunk, done);
+      done += chunk.length;
+    }
+  }
   return { dtype, shape, data: new dtypes[dtype].array(content.buffer) };
 };
 

@@ -46,11 +46,11 @@ const build = async (path: string, wanted: Tensors): Promise<Tensors> => {
 const underWay = new Map<string, Promise<Tensors>>();
 
 /**
- * Where every tensor can be mapped: float32 and integers where they are, bf16, f16 and f64 in a float32 file that is made once per content
+ * Where every tensor can be mapped: float32 and integers where they are, bf16, f16, f64 and what is packed in a float32 file that is made once per content
  * in the cache folder. The header of that file is checked on every call, and what does not fit is made again.
  */
 export const prepareWeights = async (checkpoint: Pick<Checkpoint, "tensors">): Promise<Tensors> => {
-  const wanted = new Map([...checkpoint.tensors].filter(([, { dtype }]) => converted.has(dtype)));
+  const wanted = new Map([...checkpoint.tensors].filter(([, { dtype, packed }]) => converted.has(dtype) || packed !== undefined));
   if (wanted.size === 0) return checkpoint.tensors;
   const folder = join(cacheDirectory(), "weights");
   await makeFolder(folder);

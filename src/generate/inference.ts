@@ -11,7 +11,7 @@ import {
   type Adapter,
   type WeightedAdapter,
 } from "../lora/index.ts";
-import { frozenModules, modelModules, roundedLinear, storedTensors, type Base, type Model } from "../models/index.ts";
+import { frozenModules, modelModules, roundedLinear, roundedLinears, storedTensors, type Base, type Model } from "../models/index.ts";
 import { precisions, withoutParts, type Modules, type ParameterSlot } from "../nn/index.ts";
 import type { Backend, Resident } from "../runtime/index.ts";
 import type { HostTensor } from "../util/index.ts";
@@ -98,7 +98,7 @@ type Makers = ReadonlyMap<string, () => Promise<HostTensor>>;
 /** Weights of linear modules in the base's precision, in parts; what else there is stays as it is. */
 const rounded = ({ model, precision }: Base, tensors: Makers): Makers => {
   if (precision === undefined) return tensors;
-  const linears = new Map(model.linears.map((linear) => [`${linear.module}.weight`, linear]));
+  const linears = new Map(roundedLinears(model, precision).map((linear) => [`${linear.module}.weight`, linear]));
   return new Map(
     [...tensors].flatMap(([name, make]): [string, () => Promise<HostTensor>][] => {
       const linear = linears.get(name);

@@ -35,6 +35,7 @@ export type OpName =
   | "cast"
   | "matmul"
   | "int8-matmul"
+  | "nf4-matmul"
   | "softmax"
   | "rms-norm"
   | "rotary"

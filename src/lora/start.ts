@@ -80,6 +80,15 @@ const roundingError = async (base: Weights, target: AdapterTarget): Promise<Floa
       where: module,
       fix: "Choose a base precision with fewer bits (--base-precision), or another start.",
     });
+  if (!base.weights.has(`${module}.${base.precision}`))
+    throw new LowrankError(
+      "invalid-argument",
+      `This start makes up for the rounding of weights, and ${base.precision} does not round this one.`,
+      {
+        where: module,
+        fix: "Leave it out of --targets, or choose another start.",
+      },
+    );
   const { round, restore } = precisions[base.precision];
   const W = await targetWeight(base, target);
   const rounded = restore(round(W, outFeatures, inFeatures), outFeatures, inFeatures);

@@ -69,9 +69,14 @@ export const roundedLinear = (
 ): Readonly<Record<string, HostTensor>> =>
   precisions[form].round(turned ? turnedMatrix(W, inFeatures, outFeatures) : W, outFeatures, inFeatures);
 
+/** The linear modules that a form holds in fewer bits. */
+export const roundedLinears = ({ linears }: Pick<Model, "linears">, form: PrecisionName): LinearSpec[] =>
+  linears.filter(({ isHead }) => precisions[form].heads || !isHead);
+
 /** The parts that take the place of each linear module's weight, named `<module>.<part>`. */
-const roundedParts = ({ linears, aliases }: Model, weights: ReadonlyMap<string, WeightLocation>, form: PrecisionName): RoundedTensor[] => {
-  return linears.flatMap((linear) => {
+const roundedParts = (model: Model, weights: ReadonlyMap<string, WeightLocation>, form: PrecisionName): RoundedTensor[] => {
+  const { aliases } = model;
+  return roundedLinears(model, form).flatMap((linear) => {
     const { module, inFeatures, outFeatures } = linear;
     const name = `${module}.weight`;
     // The parts of a module are written one after another, so that its weight is read and rounded once.

@@ -1,5 +1,15 @@
 /** @file Floor 4: model families and pretrained bases. */
-export { frozenModules, modelModules, openBase, roundedLinear, storedTensors, storedValues, type Base, type BaseOptions } from "./base.ts";
+export {
+  frozenModules,
+  modelModules,
+  openBase,
+  roundedLinear,
+  roundedLinears,
+  storedTensors,
+  storedValues,
+  type Base,
+  type BaseOptions,
+} from "./base.ts";
 export { modelOf } from "./family.ts";
 export { interleavedRows, type GgufDescription, type GgufLayout, type GgufPlace } from "./gguf.ts";
 export { labelsIn, withLabels } from "./heads/labels.ts";

@@ -24,6 +24,6 @@ export { sgd } from "./optim/sgd.ts";
 export { lossRunner, meanLoss, trainingRunner, type StepRunner } from "./programs.ts";
 export { learningRateAt, schedules, type LearningRateSchedule } from "./schedule.ts";
 export { evaluationProgram, lossProgram, trainingProgram, type StepOptions } from "./step.ts";
-export { freshParameters, trainableAdapter, trainableModel, type Trainable } from "./trainable.ts";
+export { freshParameters, trainableAdapter, trainableModel, trainedTensors, type Trainable } from "./trainable.ts";
 export { train, type EpochBatches, type TrainerOptions } from "./trainer.ts";
 export { checkOutput, run, type RunOptions, type RunSettings, type Subject } from "./run.ts";

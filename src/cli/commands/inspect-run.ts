@@ -7,7 +7,10 @@ import { healthLines, inspectHealth } from "./inspect-health.ts";
 import type { InspectOptions } from "./inspect.ts";
 import { adapterFolder } from "./open-model.ts";
 
-export const run = async ({ directory, model, tensors, library }: InspectOptions, context: CommandContext): Promise<object> => {
+export const run = async (options: InspectOptions, context: CommandContext): Promise<object> => {
+  // Measuring needs the runtime, which looking does not.
+  if (options.precision) return (await import("./inspect-precision.ts")).inspectPrecision(options, context);
+  const { directory, model, tensors, library } = options;
   const folder = await adapterFolder(directory, library === undefined ? {} : { library }, context);
   const names = await listFolder(folder);
   if (names.includes("adapter_config.json")) {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hasShared, sharedPath } from "../../../test/shared.ts";
 import { readPeftAdapter, writePeftAdapter } from "../../formats/index.ts";
+import { precisions } from "../../nn/index.ts";
 import { copyFolder, lowrank, lowrankJson, oneLine } from "./command.fixture.ts";
 
 const golden = (...parts: string[]): string => sharedPath("goldens", ...parts);
@@ -145,5 +146,37 @@ describe.skipIf(!hasShared)("lowrank inspect", () => {
     const { stderr, code } = await lowrank(["inspect", join(folder, "absent")]);
     expect(oneLine(stderr)).toContain("absent: There is no such folder");
     expect(code).toBe(1);
+  });
+});
+
+describe("lowrank inspect --precision", () => {
+  const measure = ["inspect", "--precision", join(import.meta.dirname, "../../../assets/tiny")];
+  const data = ["--data", join(import.meta.dirname, "../../../assets/data/orders/train.jsonl"), "--batches", "1", "--threads", "1"];
+
+  const names = ["fp32", ...Object.keys(precisions)];
+
+  it("measures every precision on the user's data and recommends one", async () => {
+    const report = await lowrankJson([...measure, ...data]);
+    expect(report["kind"]).toBe("precision");
+    const measured = report["precisions"] as { precision: string; gradientCosine: number }[];
+    expect(measured.map(({ precision }) => precision)).toEqual(names);
+    for (const { gradientCosine } of measured) expect(gradientCosine).toBeGreaterThan(0.9);
+    expect(names).toContain(report["recommended"]);
+  });
+
+  it("says a line for each where nobody watches, and a table where somebody does", async () => {
+    const { stdout } = await lowrank([...measure, ...data]);
+    expect(stdout).toMatch(
+      /^int8 +logits, rms [\d.]+ +largest [\d.]+ +same top \d+ % +loss [\d.]+ +drift [+−][\d.]+ +gradient 0\.9\d+ +step .* +weights .* +forward alone .*$/m,
+    );
+    expect(stdout).toMatch(/^Recommended: --base-precision \w+; /m);
+    const { stdout: drawn } = await lowrank([...measure, ...data], { columns: 120 });
+    expect(drawn).toMatch(/base +logits, rms +largest +same top +loss +drift +gradient +step +weights +forward alone\n/);
+  });
+
+  it("asks for data", async () => {
+    expect(oneLine((await lowrank(measure)).stderr)).toContain(
+      "There is nothing to measure precisions on. Name some of your data with --data.",
+    );
   });
 });

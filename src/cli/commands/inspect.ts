@@ -2,6 +2,10 @@
 import { z } from "zod";
 import { defineCommand } from "../schema.ts";
 import { libraryOption } from "./library/options.ts";
+import { dataOptions, lossOptions, machineOptions } from "./train-options.ts";
+
+const precision = { group: "Precision" };
+const { format, fields, chatTemplate, supervise, seqLength, stream } = dataOptions;
 
 const options = z.object({
   directory: z.string().describe("folder of a checkpoint or of an adapter, or a name of the library or on the hub"),
@@ -12,6 +16,32 @@ const options = z.object({
     .meta({ placeholder: "model" }),
   tensors: z.boolean().default(false).describe("list every tensor instead of one line per kind"),
   ...libraryOption,
+  precision: z
+    .boolean()
+    .default(false)
+    .describe("measure on --data what each --base-precision costs this model, and recommend one")
+    .meta(precision),
+  data: dataOptions.data
+    .optional()
+    .describe("data to measure on, as for train")
+    .meta({ ...precision, placeholder: "path" }),
+  adapter: z
+    .string()
+    .optional()
+    .describe("adapter to measure with; a new one unless given")
+    .meta({ ...precision, placeholder: "adapter" }),
+  allowOtherBase: z.boolean().default(false).describe("take an adapter that was trained on another base").meta(precision),
+  batchSize: z.int().min(1).default(4).describe("rows per batch").meta(precision),
+  batches: z.int().min(1).default(4).describe("batches, from the beginning of the data").meta(precision),
+  format,
+  fields,
+  chatTemplate,
+  supervise,
+  seqLength,
+  stream,
+  ...lossOptions,
+  device: machineOptions.device,
+  threads: machineOptions.threads,
 });
 
 export type InspectOptions = z.output<typeof options>;
@@ -24,6 +54,7 @@ export const inspect = defineCommand({
     "lowrank inspect runs/tales --model ./base",
     "lowrank inspect ./base --tensors",
     "lowrank inspect runs/tales --json",
+    "lowrank inspect --precision ./base --data chats.jsonl",
   ],
   positional: ["directory"],
   options,

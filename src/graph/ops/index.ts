@@ -7,6 +7,7 @@ import { indexOps } from "./index-select.ts";
 import { leafOps } from "./leaf.ts";
 import { matmulOps } from "./matmul.ts";
 import { movementOps } from "./movement.ts";
+import { nf4Ops } from "./nf4.ts";
 import { normaliseOps } from "./normalise.ts";
 import { quantisedOps } from "./quantised.ts";
 import { reduceOps } from "./reduce.ts";
@@ -22,6 +23,7 @@ export const ops = {
   ...elementwiseOps,
   ...matmulOps,
   ...quantisedOps,
+  ...nf4Ops,
   ...normaliseOps,
   ...rotaryOps,
   ...indexOps,
@@ -55,6 +57,7 @@ export { argsort, gather, pick, place, scatterAdd, topK } from "./index-select.t
 export { constant, input, inputOf, integers, scalar, weight, weightOf, zeros } from "./leaf.ts";
 export { matmul, scale } from "./matmul.ts";
 export { concat, pad, reshape, slice, transpose } from "./movement.ts";
+export { nf4Matmul, type Nf4Weight } from "./nf4.ts";
 export { rmsNorm, softmax } from "./normalise.ts";
 export { int8Matmul, type Int8Weight } from "./quantised.ts";
 export { broadcast, max, sum, sumTo, total } from "./reduce.ts";

@@ -23,6 +23,7 @@ import {
   max,
   multiply,
   negate,
+  nf4Matmul,
   pad,
   pick,
   place,
@@ -50,6 +51,7 @@ import {
   where,
   withGradient,
   type Int8Weight,
+  type Nf4Weight,
   type OpName,
   type Tensor,
 } from "../index.ts";
@@ -79,6 +81,10 @@ const location = { path: "/base.safetensors", offset: 8, bytes: 20, dtype: "f32"
 const eight = (K: number, N: number): Int8Weight => {
   const int8 = (...shape: number[]): Tensor => input("w", shape, "i8");
   return { weights: int8(K, N), scales: float(N), back: { weights: int8(N, K), scales: float(K) } };
+};
+const four = (outFeatures: number, inFeatures: number): Nf4Weight => {
+  const count = outFeatures * inFeatures;
+  return { packed: input("packed", [Math.ceil(count / 2)], "u8"), absmax: float(Math.ceil(count / 64)), outFeatures };
 };
 
 const refusals = {
@@ -173,6 +179,13 @@ const refusals = {
     ["the turned weight's shape", () => int8Matmul(float(2, 4), { ...eight(4, 5), back: eight(4, 5) }), "i8 [4, 5], f32 [5]"],
     ["the weight's dtype", () => int8Matmul(float(2, 4), { ...eight(4, 5), weights: float(4, 5) }), "f32 [4, 5]"],
     ["a batch", () => int8Matmul(float(1, 2, 4), eight(4, 5)), "f32 [1, 2, 4]"],
+  ],
+  "nf4-matmul": [
+    ["inner sizes", () => nf4Matmul(float(2, 30), four(5, 32)), "f32 [2, 30]", "u8 [80]"],
+    ["the scales' size", () => nf4Matmul(float(2, 32), { ...four(5, 32), absmax: float(2) }), "f32 [2]"],
+    ["the scales' dtype", () => nf4Matmul(float(2, 32), { ...four(5, 32), absmax: int32(3) }), "float32", "i32 [3]"],
+    ["the weight's dtype", () => nf4Matmul(float(2, 32), { ...four(5, 32), packed: float(80) }), "f32 [80]"],
+    ["a batch", () => nf4Matmul(float(1, 2, 32), four(5, 32)), "f32 [1, 2, 32]"],
   ],
   softmax: [...notFloat(softmax), ["a scalar", () => softmax(float()), "[]"]],
   "rms-norm": [

@@ -22,6 +22,7 @@ const roundRows = (
 };
 
 export const int8: Precision = {
+  heads: true,
   shapes: (outFeatures, inFeatures) => ({
     int8: { dtype: "i8", shape: [inFeatures, outFeatures] },
     "int8.scales": { dtype: "f32", shape: [outFeatures] },

@@ -2,9 +2,12 @@
 import type { Tensor } from "../../graph/index.ts";
 import type { HostTensor } from "../../util/index.ts";
 import { int8 } from "./int8.ts";
+import { nf4 } from "./nf4.ts";
 
 /** A form of weights with fewer bits; `parts` are stored tensors by short name. */
 export interface Precision {
+  /** Whether output embeddings and classifiers are held so too. */
+  readonly heads: boolean;
   /** What takes the place of W (out, in), row-major. */
   round(W: Float32Array, outFeatures: number, inFeatures: number): Readonly<Record<string, HostTensor>>;
   /** The weight that the parts hold: (out, in), row-major. */
@@ -18,7 +21,7 @@ export interface Precision {
 }
 
 /** The forms by the name that `--base-precision` takes; without one, weights stay float32. */
-export const precisions = { int8 } satisfies Record<string, Precision>;
+export const precisions = { int8, nf4 } satisfies Record<string, Precision>;
 
 export type PrecisionName = keyof typeof precisions;
 
