@@ -1,14 +1,23 @@
 /**
- * @file Measures adapters that share one base of SmolLM2-135M's shapes (random weights): switching, a cold start, the memory of many, and mixed batches.
+ * @file Measures adapters that share one base of SmolLM2-135M's shapes (random weights): switching, cold starts, the memory of many, and mixed batches.
  * Run: npx tsx bench/switching.ts [adapters for memory] [rows] [tokens]
  */
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { benchShapes, randomCheckpoint } from "../src/evaluate/bench/index.ts";
-import { adapterCache, baseInference, batchDecoder, type AdapterLease, type AdapterSource, type Programs } from "../src/generate/index.ts";
-import { adapterSources } from "../src/library/index.ts";
-import { loadAdapter, loadedOn, loraConfig, planAdapter, saveAdapter, startAdapter } from "../src/lora/index.ts";
+import {
+  adapterCache,
+  baseInference,
+  batchDecoder,
+  sampler,
+  type AdapterCache,
+  type AdapterLease,
+  type Programs,
+} from "../src/generate/index.ts";
+import { adapterSources, openLibrary } from "../src/library/index.ts";
+import { loadAdapter, loadedOn, loraConfig, planAdapter, saveAdapter, startAdapter, type StoredAdapter } from "../src/lora/index.ts";
 import { openBase } from "../src/models/index.ts";
 import { ortBackend } from "../src/runtime/index.ts";
 import { random } from "../src/util/index.ts";
@@ -37,28 +46,77 @@ const residentBytes = (): number => {
 };
 const generator = random(3);
 const prompt = (length: number): number[] => Array.from({ length }, () => generator.integer(base.model.vocabularySize));
-const sourceOf = adapterSources((directory) => loadAdapter(directory, base.model, loadedOn(base, backend)), loadedOn(base, backend));
+const shop = join(scratch, "library");
+/** Finds adapters that nobody has asked for yet. */
+const newSources = () => {
+  const options = { ...loadedOn(base, backend), library: shop };
+  return adapterSources((directory) => loadAdapter(directory, base.model, options), options);
+};
+const sourceOf = newSources();
 const folders = Array.from({ length: rows }, (_, index) => join(scratch, String(index)));
-for (const [seed, folder] of folders.entries()) await saveAdapter(folder, base.model, await startAdapter(adapter, base, seed), base.digest);
+const library = await openLibrary(shop, { create: true });
+for (const [seed, folder] of folders.entries()) {
+  await saveAdapter(folder, base.model, await startAdapter(adapter, base, seed), base.digest);
+  await library.add(folder, { name: `adapter-${seed}` });
+}
 
 const cache = adapterCache(backend, 4e9);
 const programs: Programs = new Map();
 const batch = batchDecoder(backend, baseInference(base), programs);
-const leases: AdapterLease[] = [];
+const greedy = sampler({ temperature: 0 });
+const promptLength = 24;
+const firstToken = async (lease: AdapterLease): Promise<void> => {
+  const ids = prompt(promptLength);
+  greedy.next(await batch.join(0, ids, [{ ...lease, weight: 1 }]), ids);
+};
 
-// A cold adapter: its digest, its file, its factors, and the first logits after a prompt of 16.
-const cold: number[] = [];
-for (const [index, folder] of folders.entries()) {
-  const ms = await timed(async () => {
-    const lease = await cache.acquire(await sourceOf(folder));
-    leases.push(lease);
-    await batch.join(0, prompt(16), [{ ...lease, weight: 1 }]);
-  });
-  if (index > 0) cold.push(ms); // the first one compiles
+// Memory first, while nothing has been freed that others could take.
+await firstToken(await cache.acquire(await sourceOf(folders[0])));
+await batch.leave(0);
+const before = [residentBytes(), cache.bytes];
+let peak = 0;
+for (let index = 0; index < many; index++) {
+  const load = (): Promise<StoredAdapter> => loadAdapter(folders[index % rows], base.model, loadedOn(base, backend));
+  await cache.prefetch({ digest: `adapter ${index}`, load });
+  peak = Math.max(peak, residentBytes());
 }
-report("cold adapter to its first logits, prompt of 16", spread(cold));
+await new Promise((done) => setTimeout(done, 500));
+const [rss, most, own] = [residentBytes() - before[0], peak - before[0], cache.bytes - before[1]];
+report(
+  `${many} further adapters in memory`,
+  `${(rss / 1e6).toFixed(0)} MB (${(most / 1e6).toFixed(0)} MB while they are loaded) for ${(own / 1e6).toFixed(0)} MB of their own: ${(rss / own).toFixed(3)}`,
+);
+
+/** From an adapter's name to the first token, with a base that has answered before: its digest, its file, its factors, the prompt. */
+const cold = async (references: readonly string[], before: (index: number) => void = () => undefined): Promise<number[]> => {
+  const own: AdapterCache = adapterCache(backend, 4e9);
+  const find = newSources();
+  const times: number[] = [];
+  for (const [index, reference] of references.entries()) {
+    before(index);
+    const ms = await timed(async () => firstToken(await own.acquire(await find(reference))));
+    if (index > 0) times.push(ms); // the first one compiles
+  }
+  await batch.leave(0);
+  await own.dispose();
+  return times;
+};
+/** Has the system forget what it keeps of a file in memory; the file is written to disk. */
+const forget = (index: number): void => {
+  const { status, stderr } = spawnSync("dd", [`if=${join(folders[index], "adapter_model.safetensors")}`, "iflag=nocache", "count=0"]);
+  if (status !== 0) throw new Error(String(stderr));
+};
+const ownBytes = 4 * adapter.layout.size;
+report(`adapters of rank 16`, `${(ownBytes / 1e6).toFixed(1)} MB each`);
+report(`cold folder to first token, prompt of ${promptLength}`, spread(await cold(folders)));
+report("the same, the file not in the system's memory", spread(await cold(folders, forget)));
+report("the same, by name from a library, which checks it", spread(await cold(folders.map((_, index) => `adapter-${index}`))));
+library.close();
+const leases: AdapterLease[] = [];
+for (const folder of folders) leases.push(await cache.acquire(await sourceOf(folder)));
+await firstToken(leases[0]);
 const warm: number[] = [];
-for (let round = 0; round < 8; round++) warm.push(await timed(() => batch.join(0, prompt(16), [{ ...leases[round % rows], weight: 1 }])));
+for (let round = 0; round < 8; round++) warm.push(await timed(() => firstToken(leases[round % rows])));
 report("the same, adapter in memory", spread(warm));
 
 const switches: number[] = [];
@@ -85,17 +143,6 @@ for (const mixed of [false, true]) {
 }
 await batch.dispose();
 
-const before = [residentBytes(), cache.bytes];
-for (let index = 0; index < many; index++) {
-  const source: AdapterSource = { digest: `adapter ${index}`, load: () => startAdapter(adapter, base, index) };
-  await cache.prefetch(source);
-}
-await new Promise((done) => setTimeout(done, 500));
-const [rss, own] = [residentBytes() - before[0], cache.bytes - before[1]];
-report(
-  `${many} further adapters in memory`,
-  `${(rss / 1e6).toFixed(0)} MB for ${(own / 1e6).toFixed(0)} MB of their own: ${(rss / own).toFixed(3)}`,
-);
 await cache.dispose();
 await backend.dispose();
 rmSync(scratch, { recursive: true });

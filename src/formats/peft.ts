@@ -1,12 +1,12 @@
 /** @file Reads and writes PEFT adapter folders, and turns A and B between the file's orientation and the formula's. It knows nothing about models. */
 import { join, resolve } from "node:path";
-import { LowrankError, type DType, type HostTensor } from "../util/index.ts";
+import { f32, LowrankError, type DType, type HostTensor } from "../util/index.ts";
 import { writeFileAtomically } from "./atomic.ts";
 import { listFolder, makeFolder } from "./disk.ts";
 import { readJsonObject, sortedJson } from "./json.ts";
 import { pickleRefused, quoted } from "./safetensors-header.ts";
 import { tensorSources, writeSafetensors } from "./safetensors-write.ts";
-import { readSafetensorsHeader, readTensorF32 } from "./safetensors.ts";
+import { eachTensorF32, readSafetensorsHeader } from "./safetensors.ts";
 
 /**
  * An adapter as it is in memory. Names have no `base_model.model.` and tensors are float32:
@@ -163,9 +163,10 @@ export const turnFactor = ({ shape, data }: HostTensor, where: string): HostTens
   if (shape.length !== 2)
     throw new LowrankError("shape-mismatch", `A low-rank factor has two dimensions; this one is [${shape.join(", ")}].`, { where });
   const [rows, columns] = shape;
-  const turned = new Float32Array(data.length);
+  const values = data as Float32Array;
+  const turned = new Float32Array(values.length);
   for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++) turned[column * rows + row] = data[row * columns + column] as number;
+    for (let column = 0; column < columns; column++) turned[column * rows + row] = values[row * columns + column];
   return { dtype: "f32", shape: [columns, rows], data: turned };
 };
 
@@ -175,9 +176,11 @@ const floats: ReadonlySet<DType> = new Set(["f64", "f32", "f16", "bf16"]);
 
 const readTensors = async (path: string, type: PeftType): Promise<Omit<PeftContent, "config">> => {
   const file = await readSafetensorsHeader(path);
-  const tensors = new Map<string, HostTensor>();
+  const whereOf = (key: string): string => `${path}, tensor ${quoted(key)}`;
+  const places = new Map<string, PeftPlace>();
+  const names = new Set<string>();
   for (const [key, location] of file.tensors) {
-    const where = `${path}, tensor ${quoted(key)}`;
+    const where = whereOf(key);
     const place = ourName(key, type);
     if (place === null) continue;
     if (place === undefined)
@@ -187,12 +190,18 @@ const readTensors = async (path: string, type: PeftType): Promise<Omit<PeftConte
           .map((ending) => ending.file)
           .join(", ")}.`,
       });
-    if (tensors.has(place.name)) throw new LowrankError("invalid-file", `The file holds ${quoted(place.name)} twice.`, { where });
+    if (names.has(place.name)) throw new LowrankError("invalid-file", `The file holds ${quoted(place.name)} twice.`, { where });
     if (!floats.has(location.dtype))
       throw new LowrankError("invalid-file", `It holds ${location.dtype} values; floats are expected.`, { where });
-    const tensor = await readTensorF32(location);
-    tensors.set(place.name, place.turned ? turnFactor(tensor, where) : tensor);
+    names.add(place.name);
+    places.set(key, place);
   }
+  const wanted = new Map([...file.tensors].filter(([key]) => places.has(key)));
+  const tensors = new Map<string, HostTensor>();
+  await eachTensorF32(path, wanted, (key, tensor) => {
+    const { name, turned } = places.get(key)!;
+    tensors.set(name, turned ? turnFactor(tensor, whereOf(key)) : f32((tensor.data as Float32Array).slice(), tensor.shape));
+  });
   return { tensors, metadata: file.metadata };
 };
 

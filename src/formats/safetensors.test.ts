@@ -5,7 +5,7 @@ import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { dtypes, f32, LowrankError, sizeOf, type DType, type HostTensor, type TypedArray } from "../util/index.ts";
 import { tensorSources, writeSafetensors, type TensorSource } from "./safetensors-write.ts";
-import { readSafetensorsHeader, readTensor, readTensorF32, tensorChunks, toFloat32 } from "./safetensors.ts";
+import { eachTensorF32, readSafetensorsHeader, readTensor, readTensorF32, tensorChunks, toFloat32 } from "./safetensors.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -118,6 +118,13 @@ describe("round trips", () => {
               .sort(([a], [b]) => (a < b ? -1 : 1))
               .map(([name, { dtype, shape, data }]) => [name, dtype, shape, Buffer.from(data.buffer).toString("hex")]);
           expect(bits(found)).toEqual(bits(tensors));
+          const floats = new Map<string, HostTensor>();
+          await eachTensorF32(file, (await readSafetensorsHeader(file)).tensors, (name, { shape: sizes, data }) =>
+            floats.set(name, f32((data as Float32Array).slice(), sizes)),
+          );
+          expect(bits(floats)).toEqual(
+            bits(new Map([...tensors].map(([name, one]) => [name, { ...one, dtype: "f32", data: toFloat32(one).slice() }]))),
+          );
         },
       ),
       { numRuns: 60 },
@@ -128,6 +135,35 @@ describe("round trips", () => {
     const whole = Float32Array.of(9, 1, 2, 9);
     await writeSafetensors(at("view"), tensorSources(new Map([["v", { ...f32([0, 0]), data: whole.subarray(1, 3) }]])));
     expect((await readAll(at("view"))).get("v")).toEqual(f32([1, 2]));
+  });
+
+  it("read many tensors and ones of many MiB, whichever are asked for", async () => {
+    const sizes = [3, 1_500_000, 700_000, 5, 400_000, 0, 9];
+    const tensors = new Map(
+      sizes.map((size, index) => [
+        `t${index}`,
+        f32(
+          new Float32Array(size).map((_, at) => index + at),
+          [size],
+        ),
+      ]),
+    );
+    await writeSafetensors(at("many"), tensorSources(tensors));
+    const { tensors: locations } = await readSafetensorsHeader(at("many"));
+    for (const leftOut of ["none", "t0", "t2"]) {
+      const sums = new Map<string, number>();
+      const wanted = new Map([...locations].filter(([name]) => name !== leftOut));
+      await eachTensorF32(at("many"), wanted, (name, { data }) =>
+        sums.set(
+          name,
+          (data as Float32Array).reduce((sum, value) => sum + value, 0),
+        ),
+      );
+      const expected = [...tensors].filter(([name]) => name !== leftOut);
+      expect(sums).toEqual(
+        new Map(expected.map(([name, { data }]) => [name, (data as Float32Array).reduce((sum, value) => sum + value, 0)])),
+      );
+    }
   });
 
   it("read a tensor in chunks that cover it", async () => {

@@ -58,8 +58,8 @@ export const adapterPool = async (backend: Backend, form: FactorForm, name: stri
     put: async ({ tensors }) => {
       const slot = spare.pop() ?? ++touched;
       try {
-        // The backend takes them in order, so nobody needs to wait for each.
-        await Promise.all([...tensors].map(([factor, tensor]) => backend.write(feeds[nameOf(factor)], slot, tensor)));
+        // One is made while the backend copies those before it.
+        await Promise.all(Array.from(tensors, ([factor, tensor]) => backend.write(feeds[nameOf(factor)], slot, tensor)));
       } catch (error) {
         free(slot);
         throw error;

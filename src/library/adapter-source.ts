@@ -21,8 +21,8 @@ interface Known {
 }
 
 /**
- * Finds adapters by folder, library name or hub name, as `resolveAdapter` does. What a name means is looked up once; a folder whose files
- * have changed since is read anew, and one that changes between its digest and its values is `invalid-file`.
+ * Finds adapters by folder, library name or hub name, as `resolveAdapter` does. What a name means is looked up once, and again when the
+ * files have changed since; an adapter that changes between its digest and its values is `invalid-file`.
  */
 export const adapterSources = (
   load: (directory: string) => Promise<StoredAdapter>,
@@ -31,11 +31,12 @@ export const adapterSources = (
   const known = new Map<string, Known>();
   return async (reference) => {
     const found = known.get(reference);
-    const directory = found?.directory ?? (await resolveAdapter(reference, options)).directory;
+    if (found !== undefined && (await stampOf(found.directory).catch(() => undefined)) === found.stamp) return found.source;
+    const { directory, record } = await resolveAdapter(reference, options);
     const stamp = await stampOf(directory);
-    if (found?.stamp === stamp) return found.source;
     const source: AdapterSource = {
-      digest: await folderDigest(directory),
+      // The library has compared its adapter's bytes with this digest just now.
+      digest: record?.digest ?? (await folderDigest(directory)),
       load: async () => {
         const stored = await load(directory);
         if ((await stampOf(directory)) !== stamp)

@@ -25,8 +25,8 @@ export interface FactorForm {
 
 export interface RowFactors {
   readonly form: FactorForm;
-  /** By their names in the form; B holds the scaling. */
-  readonly tensors: ReadonlyMap<string, HostTensor>;
+  /** By their names in the form; B holds the scaling. Each is made when it is asked for, in memory that threads share, so that a backend can copy it meanwhile. */
+  readonly tensors: Iterable<readonly [name: string, tensor: HostTensor]>;
 }
 
 const refuse = (what: string): never => {
@@ -35,13 +35,11 @@ const refuse = (what: string): never => {
   });
 };
 
-const filledUp = ({ data, shape }: HostTensor, to: readonly number[], factor: number): HostTensor => {
-  const [rows, columns] = shape;
-  if (factor === 1 && shape.join() === to.join()) return f32(data as Float32Array, to);
-  const filled = new Float32Array(sizeOf(to));
+/** Writes a factor (rows, columns) times a number into a larger one's upper left corner. */
+const scaleInto = (into: Float32Array, width: number, { data, shape: [rows, columns] }: HostTensor, factor: number): void => {
+  const values = data as Float32Array;
   for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++) filled[row * to[1] + column] = factor * Number(data[row * columns + column]);
-  return f32(filled, to);
+    for (let column = 0; column < columns; column++) into[row * width + column] = factor * values[row * columns + column];
 };
 
 /** The factors of an adapter; `unsupported` for one that does more than add products to linear modules. */
@@ -58,15 +56,22 @@ export const rowFactors = (stored: StoredAdapter): RowFactors => {
     return { ...target, A, B };
   });
   const rank = 2 ** Math.ceil(Math.log2(Math.max(...pairs.map(({ A }) => A.shape[1]))));
-  const made = new Map(
-    pairs.flatMap(({ module, A, B, inFeatures, outFeatures, scaling }): [string, HostTensor][] => [
-      [`${module}.A`, filledUp(A, [inFeatures, rank], 1)],
-      [`${module}.B`, filledUp(B, [rank, outFeatures], scaling)],
-    ]),
-  );
-  const shapes = new Map([...made].map(([name, { shape }]) => [name, shape]));
-  const bytes = 4 * [...shapes.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
-  return { form: { key: `${rank} ${[...targets.keys()].join()}`, rank, shapes, bytes }, tensors: made };
+  const placed = pairs.flatMap(({ module, A, B, inFeatures, outFeatures, scaling }) => [
+    { name: `${module}.A`, shape: [inFeatures, rank], values: A, factor: 1 },
+    { name: `${module}.B`, shape: [rank, outFeatures], values: B, factor: scaling },
+  ]);
+  const shapes = new Map(placed.map(({ name, shape }) => [name, shape]));
+  const size = placed.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const make = function* (): Generator<readonly [string, HostTensor]> {
+    const all = new Float32Array(new SharedArrayBuffer(4 * size));
+    let start = 0;
+    for (const { name, shape, values, factor } of placed) {
+      const into = all.subarray(start, (start += sizeOf(shape)));
+      scaleInto(into, shape[1], values, factor);
+      yield [name, f32(into, shape)];
+    }
+  };
+  return { form: { key: `${rank} ${[...targets.keys()].join()}`, rank, shapes, bytes: 4 * size }, tensors: { [Symbol.iterator]: make } };
 };
 
 /** One adapter of each row, or none. */

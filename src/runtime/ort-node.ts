@@ -92,7 +92,7 @@ export const ortBackend = ({ device = "cpu", threads = availableParallelism() }:
     allocate: (shape) => call("allocate", shape),
     write: async (into, row, tensor) => {
       checkWrite(into, row, tensor);
-      await call("write", into, row, compact(tensor));
+      await call("write", into, row, tensor.data.buffer instanceof SharedArrayBuffer ? tensor : compact(tensor));
     },
     download: (resident) => call("download", resident),
     release: async (resident) => {
