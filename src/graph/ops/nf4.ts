@@ -3,7 +3,7 @@ import { f32, LowrankError, nf4BlockSize, sizeOf, unpackNf4, type HostTensor } f
 import { needFloat32, node, typeText, type Lowering, type Op, type Tensor } from "../op.ts";
 import { int64s } from "./movement.ts";
 
-interface Nf4Product {
+export interface Nf4Product {
   /** Of W (out, in), whose rows lie one after another in the blocks. */
   readonly outFeatures: number;
   readonly inFeatures: number;
