@@ -20,7 +20,7 @@ import { decoderLayout, type DecoderGguf } from "./decoder-gguf.ts";
 import { expertModules, expertParameters, expertStacks, routerModule, type Experts } from "./experts.ts";
 import { decoderHead } from "./heads/decoder-head.ts";
 import { linearParameters } from "./heads/head.ts";
-import type { LinearSpec, Model, ParameterSpec } from "./model.ts";
+import type { Balance, LinearSpec, Model, ParameterSpec } from "./model.ts";
 import { tokenEmbedding } from "./token-embedding.ts";
 
 /** Norms of a layer by their names in the checkpoint; where one is missing, nothing is normalised there. */
@@ -57,6 +57,8 @@ export interface Decoder {
   readonly fused: boolean;
   /** Routed experts by layer, undefined for a layer with one gated block; default none. */
   readonly experts?: (layer: number) => Experts | undefined;
+  /** What training asks of the experts' use, where the head predicts tokens; default nothing. */
+  readonly balance?: Balance | undefined;
   readonly norms: LayerNorms;
   readonly epsilon: number;
   /** What is added to stored gains: 1 where checkpoints hold their distance from one. */
@@ -156,7 +158,7 @@ const projections = ({ fused, heads, keyValueHeads, headSize }: Decoder, modules
 
 const forwardOf =
   (decoder: Decoder): Model["forward"] =>
-  (modules, { ids, attention, recompute }) => {
+  (modules, { ids, attention, recompute, onRouting }) => {
     const { heads: H, keyValueHeads: K, headSize, norms, epsilon, queryKeyNorm, residualScale } = decoder;
     const [B, T] = ids.shape;
     const tables = new Map<Rope, RopeTables>();
@@ -193,7 +195,9 @@ const forwardOf =
       const experts = decoder.experts?.(index);
       if (experts === undefined) return (decoder.fused ? fusedGatedMlp : gatedMlp)(modules, `${name}.mlp`, x, decoder.activation);
       const expert = gatedExperts(modules, expertModules(experts, name), decoder.activation);
-      return routed(x, modules.linear(routerModule(experts, name), x), experts, expert);
+      const logits = modules.linear(routerModule(experts, name), x); // (B·T, E)
+      onRouting?.(logits);
+      return routed(x, logits, experts, expert);
     };
 
     const layer = (x: Tensor, index: number): Tensor => {
@@ -254,6 +258,7 @@ export const decoderModel = (decoder: Decoder): Model => {
     ...rest,
     head,
     mask: causalMask,
+    ...(decoder.balance && head.predicts === "tokens" && { balance: decoder.balance }),
     mlxRoot: "model",
     ...(decoder.gguf && { gguf: decoderLayout(decoder, decoder.gguf) }),
     forward: forwardOf(decoder),

@@ -3,7 +3,7 @@ import type { ConfigReader } from "../formats/index.ts";
 import type { ExpertModules, Routing } from "../nn/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { linearParameters } from "./heads/head.ts";
-import type { LinearSpec, ParameterSpec, StackSpec } from "./model.ts";
+import type { Balance, LinearSpec, ParameterSpec, StackSpec } from "./model.ts";
 
 /** The experts of a model as its configuration describes them. */
 export interface Experts extends Routing {
@@ -23,6 +23,12 @@ export const expertsPerToken = (read: ConfigReader, count: number, fallback: num
     });
   return perToken;
 };
+
+/** What a configuration asks of training so that the experts are used alike: nothing unless `output_router_logits` is true. */
+export const balanceOf = (read: ConfigReader, { perToken, count }: Pick<Experts, "perToken" | "count">): Balance | undefined =>
+  count > 0 && read.boolean("output_router_logits", false)
+    ? { coefficient: read.number("router_aux_loss_coef", 0.001), perToken }
+    : undefined;
 
 const indices = ({ count }: Experts): number[] => Array.from({ length: count }, (_, expert) => expert);
 

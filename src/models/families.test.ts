@@ -106,6 +106,17 @@ describe("configurations", () => {
     );
   });
 
+  it("ask that experts be used alike where the configuration says so and the head predicts tokens", () => {
+    const balance = (changes: object): unknown => modelOf({ ...small, num_experts_per_tok: 2, ...changes }, "config.json").balance;
+    for (const model_type of ["mixtral", "qwen3_moe"]) {
+      expect(balance({ model_type })).toBeUndefined();
+      expect(balance({ model_type, output_router_logits: true })).toEqual({ coefficient: 0.001, perToken: 2 });
+      expect(balance({ model_type, output_router_logits: true, router_aux_loss_coef: 0.5 })).toEqual({ coefficient: 0.5, perToken: 2 });
+      expect(balance({ model_type, output_router_logits: true, architectures: ["XForSequenceClassification"] })).toBeUndefined();
+    }
+    expect(balance({ model_type: "qwen3_moe", output_router_logits: true, num_experts: 0 })).toBeUndefined();
+  });
+
   it("refuse settings by kind of layer where all layers share one rotary embedding", () => {
     const nested = { full_attention: { rope_theta: 1 }, sliding_attention: { rope_theta: 2 } };
     expect(() => modelOf({ ...small, model_type: "llama", rope_parameters: nested }, "config.json")).toThrow(/differs by kind of layer/);

@@ -2,7 +2,7 @@
 import { configReader } from "../formats/index.ts";
 import { decoderRope, readDecoder, requireValue, slidingWindow } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
-import { expertsPerToken, type Experts } from "./experts.ts";
+import { balanceOf, expertsPerToken, type Experts } from "./experts.ts";
 import type { Family } from "./model.ts";
 
 export const mixtral: Family = (config, where) => {
@@ -23,6 +23,7 @@ export const mixtral: Family = (config, where) => {
   return decoderModel({
     ...decoder,
     experts: () => experts,
+    balance: balanceOf(read, experts),
     biases: { qkv: false, output: false, mlp: false },
     rope: () => rope,
     window: () => window,

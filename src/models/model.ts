@@ -98,6 +98,14 @@ export interface ForwardOptions {
   readonly source?: Source;
   /** Whether the layers' inner values are computed again for the backward pass instead of being kept. */
   readonly recompute: boolean;
+  /** Is told the logits (B·T, E) of every router; default nobody is. */
+  readonly onRouting?: (logits: Tensor) => void;
+}
+
+/** The factor on `loadBalance`, and the number of experts that a token chooses. */
+export interface Balance {
+  readonly coefficient: number;
+  readonly perToken: number;
 }
 
 /** A model as its configuration describes it; the weights come with the `Modules` that its functions are given. */
@@ -133,6 +141,8 @@ export interface Model {
   readonly head: Head;
   /** Who sees whom within the rows of a batch, from the documents' numbers (B, T) int32. */
   readonly mask: (segments: Tensor) => Mask;
+  /** What training adds to the loss so that routers use their experts alike; default nothing. */
+  readonly balance?: Balance;
   /** The token that decoding begins with. Only encoder–decoders have one, whose encoder reads the prompt. */
   readonly decoderStart?: number;
   /** How GGUF files hold the model; undefined for a family that they cannot hold. */

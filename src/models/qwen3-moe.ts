@@ -2,7 +2,7 @@
 import { configReader } from "../formats/index.ts";
 import { decoderRope, readDecoder, slidingWindow } from "./decoder-config.ts";
 import { decoderModel } from "./decoder.ts";
-import { expertsPerToken, type Experts } from "./experts.ts";
+import { balanceOf, expertsPerToken, type Experts } from "./experts.ts";
 import type { Family } from "./model.ts";
 
 export const qwen3Moe: Family = (config, where) => {
@@ -23,6 +23,7 @@ export const qwen3Moe: Family = (config, where) => {
   return decoderModel({
     ...decoder,
     experts: (layer) => (count > 0 && !dense.has(layer) && (layer + 1) % step === 0 ? experts : undefined),
+    balance: balanceOf(read, experts),
     queryKeyNorm: "head",
     rope: () => rope,
     window: () => window,

@@ -1,6 +1,7 @@
 /** @file Floor 3: functions from graph tensors to graph tensors. */
 export { activations, type Activation } from "./activation.ts";
 export { cachedAttention, trainingAttention, type Attention, type AttendOptions } from "./attention.ts";
+export { loadBalance, type RoutedTokens } from "./load-balance.ts";
 export { layoutOf, roles, viewOf, type Parameter, type ParameterLayout, type ParameterRole, type ParameterSlot } from "./layout.ts";
 export { chunkedLoss, crossEntropy, linearCrossEntropy } from "./loss.ts";
 export { logProbs } from "./log-probs.ts";

@@ -35,11 +35,12 @@ const attentionOf = ({ positions }: TokenInputs, mask: Mask): Attention =>
 
 /** Final hidden states of rows under some modules: (B·T, D). Several passes may read the same inputs. Encoder–decoders read a source as well. */
 export const hiddenStates = (
-  { model, differentiable, recompute }: Pick<LossContext, "model" | "differentiable" | "recompute">,
+  context: Pick<LossContext, "model" | "differentiable" | "recompute"> & Partial<Pick<LossContext, "modules" | "onRouting">>,
   modules: Modules,
   tokens: TokenInputs,
   source?: TokenInputs,
 ): Tensor => {
+  const { model, differentiable, recompute, onRouting } = context;
   const longest = Math.max(tokens.ids.shape[1], source?.ids.shape[1] ?? 0);
   return model.forward(modules, {
     ids: tokens.ids,
@@ -53,6 +54,7 @@ export const hiddenStates = (
       },
     }),
     recompute: differentiable && (recompute ?? longest >= recomputeFrom),
+    ...(onRouting && modules === context.modules && { onRouting: (logits: Tensor) => onRouting(logits, tokens.segments) }),
   });
 };
 

@@ -192,6 +192,39 @@ describe("a penalty", () => {
   });
 });
 
+describe("experts that are to be used alike", () => {
+  const experts = {
+    model_type: "mixtral",
+    num_local_experts: 3,
+    num_experts_per_tok: 2,
+    output_router_logits: true,
+    router_aux_loss_coef: 0.5,
+  };
+
+  it("cost each step the balance of its tokens, padding left out, with and without recomputation", async () => {
+    const examples = tinyExamples([9, 16, 5]);
+    const subject = wholeModel(experts);
+    const plain = wholeModel({ ...experts, output_router_logits: false });
+    const run = async (of: TinySubject & { recompute?: boolean }, maxLength: number): Promise<StepResult> => {
+      const runner = trainingRunner(backend, of);
+      const result = await runner.run(batches(examples, 3, maxLength, true)[0], subject.parameters, 0, 0);
+      await runner.dispose();
+      return result;
+    };
+    const without = await run(plain, 32);
+    expect(without.metrics).toEqual({});
+    const result = await run(subject, 32);
+    expect(result.loss).toBeCloseTo(without.loss, 4);
+    const { sum, weight } = result.metrics["penalty"];
+    expect(sum / weight).toBeGreaterThan(0.99); // 0.5 · 2 experts a token
+    expect(relative(result.gradient, without.gradient)).toBeGreaterThan(0.001);
+    for (const other of [await run(subject, 40), await run({ ...subject, recompute: true }, 32)]) {
+      expect(other.metrics["penalty"].sum).toBeCloseTo(sum, 4);
+      expect(relative(other.gradient, result.gradient)).toBeLessThan(1e-5);
+    }
+  });
+});
+
 describe("a runner", () => {
   it("compiles a shape once, however many batches have it, and again after its disposal", async () => {
     const compiled: string[] = [];

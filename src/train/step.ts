@@ -1,7 +1,24 @@
 /** @file The program of a training step: a loss's inputs and one flat vector in, its sum, its weight, its metrics and one flat gradient out. It knows no loss. */
-import { add, concat, gradients, input, multiply, program, reshape, type Graph, type Tensor } from "../graph/index.ts";
+import {
+  add,
+  cast,
+  concat,
+  equal,
+  gradients,
+  input,
+  integers,
+  multiply,
+  program,
+  reshape,
+  scalar,
+  scale,
+  subtract,
+  type Graph,
+  type Tensor,
+} from "../graph/index.ts";
 import { pooledDropout } from "../lora/index.ts";
 import { modelModules, type Model } from "../models/index.ts";
+import { loadBalance, type RoutedTokens } from "../nn/index.ts";
 import type { Loss, LossContext, LossParts, MetricParts, StepShape } from "./losses/loss.ts";
 import { trainedTensors, type Find, type Trainable } from "./trainable.ts";
 
@@ -34,9 +51,16 @@ const outputsOf = ({ loss, weight, metrics = {}, counts = {} }: LossParts): Reco
   ...Object.fromEntries(Object.entries(counts).map(([name, vector]) => [countPrefix + name, reshape(vector, [-1])])),
 });
 
-/** A penalty counts once per update, however many batches and labels that has. */
-const withPenalty = (parts: LossParts, penalty: Tensor): LossParts & { readonly objective: Tensor } => {
-  const sum = multiply(penalty, parts.weight);
+// 1 for a token and 0 for padding: (B, T) gives (B·T).
+const isToken = (segments: Tensor): Tensor => subtract(scalar(1), reshape(cast(equal(segments, integers([0])), "f32"), [-1]));
+
+/** Penalties count once per update, however many batches and labels that has. */
+const withPenalties = (parts: LossParts, penalties: readonly Tensor[]): LossParts & { readonly objective: Tensor } => {
+  if (penalties.length === 0) return { ...parts, objective: parts.loss };
+  const sum = multiply(
+    penalties.reduce((all, penalty) => add(all, penalty)),
+    parts.weight,
+  );
   return { ...parts, objective: add(parts.loss, sum), metrics: { ...parts.metrics, penalty: { sum, weight: parts.weight } } };
 };
 
@@ -45,16 +69,20 @@ export const trainingProgram = (options: StepOptions): Graph => {
   const { model, find, trainable, loss, shape, recompute } = options;
   const tensors = trainedTensors(trainable, input("parameters", [trainable.layout.size]));
   const dropout = trainable.dropout === 0 ? undefined : pooledDropout(widestInput(model, shape));
+  const routers: RoutedTokens[] = [];
   const context: LossContext = {
     model,
     modules: trainable.modules(tensors, find, dropout),
     reference: () => modelModules(model, find),
     differentiable: true,
+    ...(model.balance && { onRouting: (logits, segments) => void routers.push({ logits, weights: isToken(segments) }) }),
     ...(recompute !== undefined && { recompute }),
   };
   const plain = loss.build(context, shape);
-  const penalty = trainable.penalty?.(tensors);
-  const { objective, ...parts } = penalty === undefined ? { ...plain, objective: plain.loss } : withPenalty(plain, penalty);
+  const { objective, ...parts } = withPenalties(plain, [
+    ...(trainable.penalty ? [trainable.penalty(tensors)] : []),
+    ...(model.balance && routers.length > 0 ? [scale(loadBalance(routers, model.balance.perToken), model.balance.coefficient)] : []),
+  ]);
   const gradient = concat(
     gradients(objective, [...tensors.values()]).map((part) => reshape(part, [-1])),
     0,

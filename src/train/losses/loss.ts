@@ -33,6 +33,8 @@ export interface LossContext {
   reference(): Modules;
   /** Whether the loss will be differentiated; false in an evaluation. */
   readonly differentiable: boolean;
+  /** Is told the logits (B·T, E) of every router that `modules` go through, and the segments (B, T) of those tokens; only where something is made of them. */
+  readonly onRouting?: (logits: Tensor, segments: Tensor) => void;
   /** Whether layers' inner values are computed again for the backward pass; default from 1,024 tokens on. */
   readonly recompute?: boolean;
 }
