@@ -20,6 +20,9 @@ import {
   gather,
   groupedMatmul,
   groupedOuter,
+  int4Block,
+  int4Matmul,
+  int4Values,
   int8Matmul,
   integers,
   log,
@@ -54,6 +57,7 @@ import {
   weight,
   where,
   withGradient,
+  type Int4Weight,
   type Int8Weight,
   type Nf4Weight,
   type OpName,
@@ -135,6 +139,15 @@ const int8Weight = (K: number, N: number): Int8Weight => {
 const nf4Weight = (outFeatures: number, inFeatures: number): Nf4Weight => {
   const { packed, absmax } = packNf4(normal([outFeatures, inFeatures], 1).data as Float32Array);
   return { packed: constant({ dtype: "u8", shape: [packed.length], data: packed }), absmax: constant(f32(absmax)), outFeatures };
+};
+
+/** A weight of K inputs and N outputs in 4 bits; what is behind the K-th input is 0. */
+export const int4Weight = (K: number, N: number): Int4Weight => {
+  const blocks = Math.ceil(K / int4Block);
+  const generator = random(9, K, N);
+  const number = (index: number): number => (index % (blocks * int4Block) < K ? generator.integer(16) : 8);
+  const data = Uint8Array.from({ length: (N * blocks * int4Block) / 2 }, (_, index) => number(2 * index) + 16 * number(2 * index + 1));
+  return { weights: constant({ dtype: "u8", shape: [N, blocks, int4Block / 2], data }), scales: constant(positive([N, blocks])) };
 };
 
 const unary = (apply: (x: Tensor) => Tensor, values = normal): OpCase[] => [
@@ -303,6 +316,44 @@ export const opCases = {
   "nf4-matmul": [
     { about: "blocks of whole rows", inputs: [normal([5, 32])], build: (x) => nf4Matmul(x, nf4Weight(6, 32)) },
     { about: "blocks over rows, and an odd number of values", inputs: [normal([2, 9])], build: (x) => nf4Matmul(x, nf4Weight(15, 9)) },
+  ],
+  "int4-matmul": [
+    {
+      about: "rows of different sizes",
+      inputs: [matrixOfRows(2, 64)],
+      build: (x) => int4Matmul(scale(x, 0.05), int4Weight(64, 6)),
+      rounds: true,
+    },
+    {
+      about: "one row, which does not fill its blocks",
+      inputs: [normal([1, 40])],
+      build: (x) => int4Matmul(x, int4Weight(40, 3)),
+      rounds: true,
+    },
+    {
+      about: "a row of zeros",
+      inputs: [
+        f32(
+          Float32Array.from({ length: 64 }, (_, index) => (index < 32 ? 0 : (index % 7) - 3)),
+          [2, 32],
+        ),
+      ],
+      build: (x) => int4Matmul(x, int4Weight(32, 4)),
+      rounds: true,
+    },
+  ],
+  "int4-values": [
+    { about: "an odd number of blocks", inputs: [], build: () => int4Values(int4Weight(96, 3), 96) },
+    { about: "blocks that are not filled", inputs: [normal([2, 5])], build: (x) => matmul(x, int4Values(int4Weight(40, 5), 40)) },
+    {
+      about: "stored",
+      inputs: [],
+      build: () => {
+        const numbers = Uint8Array.from({ length: 64 }, (_, index) => 3 * index);
+        const scales = constant(positive([2, 2]));
+        return int4Values({ weights: storedWeight({ dtype: "u8", shape: [2, 2, 16], data: numbers }, 3), scales }, 64);
+      },
+    },
   ],
   softmax: [
     { about: "rows of a matrix", inputs: [normal([2, 4])], build: softmax },

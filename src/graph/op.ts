@@ -36,6 +36,8 @@ export type OpName =
   | "matmul"
   | "int8-matmul"
   | "nf4-matmul"
+  | "int4-matmul"
+  | "int4-values"
   | "softmax"
   | "rms-norm"
   | "rotary"
@@ -90,6 +92,10 @@ export interface Lowering {
   constant(tensor: HostTensor): string;
   input(name: string, type: TensorType): string;
   weight(name: string, location: WeightLocation): string;
+  /** The bytes of a constant or a stored weight, by its value's name, as 4-bit numbers of this shape: the low half of each byte comes first. */
+  nibbles(value: string, shape: readonly number[]): string;
+  /** Says that weights of this program are multiplied with fast only in an order of the runtime's own, which costs it a copy of them. */
+  prepack(): void;
   /** A float32 [1] that is 0 at run time and that no optimiser can know to be 0. */
   zero(): string;
 }

@@ -27,6 +27,9 @@ const dataTypes: Readonly<Record<DType, number>> = {
   bf16: 16,
 };
 
+// ONNX's UINT4, which only nodes see: two numbers a byte.
+const uint4 = 21;
+
 const attributeTypes = { float: 1, int: 2, text: 3, ints: 7 };
 
 // IR 10 with operator set 21 is what ONNX Runtime 1.20 and later read.
@@ -45,6 +48,8 @@ export interface OnnxModel {
   readonly root: string | undefined;
   /** Whether the model has the `zero` input. */
   readonly needsZero: boolean;
+  /** Whether the runtime should copy weights into an order of its own. */
+  readonly prepacks: boolean;
 }
 
 const attributeProto = (name: string, value: OnnxAttribute): MessageInitShape<typeof AttributeProtoSchema> => {
@@ -71,6 +76,7 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
   const roots = new Set<string>();
   let count = 0;
   let needsZero = false;
+  let prepacks = false;
 
   const emitAll: Lowering["emitAll"] = (outputs, opType, from, attributes = {}, domain = "") => {
     const names = Array.from({ length: outputs }, () => `${own}v${count++}`);
@@ -130,6 +136,16 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
       });
       return value;
     },
+    nibbles: (value, shape) => {
+      const stored = initializers.find(({ name }) => name === value);
+      if (stored === undefined) throw new LowrankError("graph-invalid", "Only constants and stored weights can be read as 4-bit numbers.");
+      const name = `${own}n${initializers.length}`;
+      initializers.push({ ...stored, name, dataType: uint4, dims: shape.map(BigInt) });
+      return name;
+    },
+    prepack: () => {
+      prepacks = true;
+    },
     zero: () => {
       if (!needsZero) inputs.push(valueInfo(zeroInput, { dtype: "f32", shape: [1] }));
       needsZero = true;
@@ -165,6 +181,7 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
     });
     return valueInfo(name, tensor);
   });
+  const used = new Set(nodes.flatMap(({ input = [] }) => input));
   const model = create(ModelProtoSchema, {
     irVersion,
     producerName: "lowrank",
@@ -172,7 +189,13 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
       { domain: "", version: opsetVersion },
       { domain: "com.microsoft", version: 1n },
     ],
-    graph: { name: "program", node: nodes, initializer: initializers, input: inputs, output: outputs },
+    graph: {
+      name: "program",
+      node: nodes,
+      initializer: initializers.filter(({ name }) => used.has(name!)),
+      input: inputs,
+      output: outputs,
+    },
   });
-  return { bytes: toBinary(ModelProtoSchema, model), root: [...roots][0], needsZero };
+  return { bytes: toBinary(ModelProtoSchema, model), root: [...roots][0], needsZero, prepacks };
 };

@@ -30,7 +30,10 @@ const ortTensor = ({ dtype, shape, data }: HostTensor): Tensor => {
 
 const hostTensor = ({ type, dims, data }: Tensor): HostTensor => compact({ dtype: ourTypes[type], shape: dims, data: data as TypedArray });
 
-const sessionOptions = ({ device, threads }: EngineOptions, root: string | undefined): InferenceSession.SessionOptions => ({
+const sessionOptions = (
+  { device, threads }: EngineOptions,
+  { root, prepacks }: Pick<OnnxModel, "root" | "prepacks">,
+): InferenceSession.SessionOptions => ({
   executionProviders: device === "cpu" ? ["cpu"] : [device, "cpu"],
   intraOpNumThreads: threads,
   interOpNumThreads: 1,
@@ -39,7 +42,7 @@ const sessionOptions = ({ device, threads }: EngineOptions, root: string | undef
   extra: {
     session: {
       // Prepacked weights are private copies; unpacked ones stay mapped from their file.
-      disable_prepacking: "1",
+      disable_prepacking: prepacks ? "0" : "1",
       // The next op is microseconds away, so a thread spins a moment before it sleeps; without a limit it would burn its core between two steps.
       intra_op: { allow_spinning: "1", spin_duration_us: "100" },
       ...(root === undefined ? {} : { model_external_initializers_file_folder_path: root }),
@@ -76,9 +79,9 @@ export const createEngine = (options: EngineOptions): Engine => {
     write: residents.write,
     download: residents.get,
     release: residents.release,
-    compile: async ({ bytes, root, needsZero }) => {
+    compile: async ({ bytes, root, needsZero, prepacks }) => {
       try {
-        const session = await InferenceSession.create(bytes, sessionOptions(options, root));
+        const session = await InferenceSession.create(bytes, sessionOptions(options, { root, prepacks }));
         sessions.set(next, { session, needsZero });
         return next++;
       } catch (error) {

@@ -101,13 +101,13 @@ export const loopOptions = {
   resume: z.boolean().default(false).describe("continue from the last checkpoint in --output").meta(checkpoints),
 };
 
-const precisionNames = ["fp32", "int8", "nf4"] as const satisfies readonly ("fp32" | PrecisionName)[];
+const precisionNames = ["fp32", "int8", "int4", "nf4"] as const satisfies readonly ("fp32" | PrecisionName)[];
 
 export const machineOptions = {
   basePrecision: z
     .enum(precisionNames)
     .default("fp32")
-    .describe("precision of the frozen weights, prepared once per model: int8 is about twice as fast, nf4 (as in QLoRA) the smallest")
+    .describe("precision of the frozen weights, prepared once per model: int8 is about twice as fast, int4 the smallest, nf4 as in QLoRA")
     .meta(machine),
   device: z.enum(["cpu", "webgpu", "cuda"]).default("cpu").describe("where programs run").meta(machine),
   threads: z.int().min(1).optional().describe("threads within an operation; default: every core").meta(machine),

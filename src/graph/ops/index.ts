@@ -4,6 +4,7 @@ import { controlOps } from "./control.ts";
 import { elementwiseOps } from "./elementwise.ts";
 import { groupOps } from "./groups.ts";
 import { indexOps } from "./index-select.ts";
+import { int4Ops } from "./int4.ts";
 import { leafOps } from "./leaf.ts";
 import { matmulOps } from "./matmul.ts";
 import { movementOps } from "./movement.ts";
@@ -24,6 +25,7 @@ export const ops = {
   ...matmulOps,
   ...quantisedOps,
   ...nf4Ops,
+  ...int4Ops,
   ...normaliseOps,
   ...rotaryOps,
   ...indexOps,
@@ -54,6 +56,7 @@ export {
 } from "./elementwise.ts";
 export { groupedMatmul, groupedOuter } from "./groups.ts";
 export { argsort, gather, pick, place, scatterAdd, topK } from "./index-select.ts";
+export { int4Block, int4Matmul, int4Values, type Int4Weight } from "./int4.ts";
 export { constant, input, inputOf, integers, scalar, weight, weightOf, zeros } from "./leaf.ts";
 export { matmul, scale } from "./matmul.ts";
 export { concat, pad, reshape, slice, transpose } from "./movement.ts";

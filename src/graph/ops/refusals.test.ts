@@ -19,6 +19,8 @@ import {
   input,
   log,
   matmul,
+  int4Matmul,
+  int4Values,
   int8Matmul,
   max,
   multiply,
@@ -50,6 +52,7 @@ import {
   weight,
   where,
   withGradient,
+  type Int4Weight,
   type Int8Weight,
   type Nf4Weight,
   type OpName,
@@ -86,6 +89,9 @@ const four = (outFeatures: number, inFeatures: number): Nf4Weight => {
   const count = outFeatures * inFeatures;
   return { packed: input("packed", [Math.ceil(count / 2)], "u8"), absmax: float(Math.ceil(count / 64)), outFeatures };
 };
+
+/** A weight in 4 bits, in blocks. */
+const blocked = (N: number, blocks: number): Int4Weight => ({ weights: input("w", [N, blocks, 16], "u8"), scales: float(N, blocks) });
 
 const refusals = {
   input: [
@@ -186,6 +192,16 @@ const refusals = {
     ["the scales' dtype", () => nf4Matmul(float(2, 32), { ...four(5, 32), absmax: int32(3) }), "float32", "i32 [3]"],
     ["the weight's dtype", () => nf4Matmul(float(2, 32), { ...four(5, 32), packed: float(80) }), "f32 [80]"],
     ["a batch", () => nf4Matmul(float(1, 2, 32), four(5, 32)), "f32 [1, 2, 32]"],
+  ],
+  "int4-matmul": [
+    ["inner sizes", () => int4Matmul(float(2, 65), blocked(4, 2)), "u8 [4, 2, 16]", "65 inputs"],
+    ["the scales' shape", () => int4Matmul(float(2, 64), { ...blocked(4, 2), scales: float(8) }), "f32 [8]"],
+    ["the weight's dtype", () => int4Matmul(float(2, 64), { ...blocked(4, 2), weights: float(4, 2, 16) }), "f32 [4, 2, 16]"],
+    ["a batch", () => int4Matmul(float(1, 2, 64), blocked(4, 2)), "f32 [1, 2, 64]"],
+  ],
+  "int4-values": [
+    ["the scales' shape", () => int4Values({ ...blocked(4, 2), scales: float(8) }, 64), "f32 [8]"],
+    ["the scales' dtype", () => int4Values({ ...blocked(4, 2), scales: int32(4, 2) }, 64), "float32", "i32 [4, 2]"],
   ],
   softmax: [...notFloat(softmax), ["a scalar", () => softmax(float()), "[]"]],
   "rms-norm": [

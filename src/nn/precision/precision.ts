@@ -1,6 +1,7 @@
 /** @file How frozen linear modules may be held in fewer bits: how a weight is rounded and how it is multiplied with. It knows no particular form. */
 import type { Tensor } from "../../graph/index.ts";
 import type { HostTensor } from "../../util/index.ts";
+import { int4 } from "./int4.ts";
 import { int8 } from "./int8.ts";
 import { nf4 } from "./nf4.ts";
 
@@ -21,7 +22,7 @@ export interface Precision {
 }
 
 /** The forms by the name that `--base-precision` takes; without one, weights stay float32. */
-export const precisions = { int8, nf4 } satisfies Record<string, Precision>;
+export const precisions = { int8, int4, nf4 } satisfies Record<string, Precision>;
 
 export type PrecisionName = keyof typeof precisions;
 
