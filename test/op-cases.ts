@@ -312,6 +312,20 @@ export const opCases = {
       build: (x) => int8Matmul(x, int8Weight(4, 4)),
       rounds: true,
     },
+    {
+      about: "rows whose sizes are known",
+      inputs: [f32([0.5, 0.25, 1, 2, 1, 4], [2, 3])],
+      build: (x) => int8Matmul(x, int8Weight(3, 2), constant(f32([1, 4], [2, 1]))),
+      rounds: true,
+    },
+  ],
+  "row-sizes": [
+    {
+      about: "rows with and without anything in them",
+      inputs: [],
+      build: () => int8Matmul(constant(f32([0, 0, -3, 2], [2, 2])), int8Weight(2, 2)),
+      rounds: true,
+    },
   ],
   "nf4-matmul": [
     { about: "blocks of whole rows", inputs: [normal([5, 32])], build: (x) => nf4Matmul(x, nf4Weight(6, 32)) },

@@ -34,6 +34,7 @@ export type OpName =
   | "where"
   | "cast"
   | "matmul"
+  | "row-sizes"
   | "int8-matmul"
   | "nf4-matmul"
   | "int4-matmul"
@@ -113,7 +114,7 @@ export interface Op<A = unknown> {
   reference(inputs: readonly HostTensor[], node: Tensor<A>): TypedArray;
   /** The value made again once `dy` is there, for ops whose value is not kept until the gradients of its users need it. */
   remake?(node: Tensor<A>, dy: Tensor): Tensor;
-  /** The same value with `addend` added in the same pass, for ops that can (matrix products). */
+  /** The same value with `addend` added in the same pass, for ops that can (matrix products, paddings beside each other). */
   accumulate?(node: Tensor<A>, addend: Tensor): Tensor | undefined;
 }
 

@@ -31,7 +31,11 @@ const inChunks =
       hidden,
       rows: input("rows", [L], "i32"),
       labels: input("labels", [L], "i32"),
-      crossEntropy: (h, labels) => (trained ? crossEntropy(matmul(h, W, { transposeB: true }), labels) : linearCrossEntropy(h, W, labels)),
+      crossEntropy: (h, labels) => {
+        const logits = matmul(h, W, { transposeB: true });
+        const frozen = { weight: W, back: (y: Tensor) => matmul(y, W) };
+        return trained ? crossEntropy(logits, labels) : linearCrossEntropy(h, frozen, labels, logits);
+      },
       trainable: new Set(trained ? [W] : []),
       chunk,
       differentiable,

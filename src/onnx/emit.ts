@@ -181,7 +181,16 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
     });
     return valueInfo(name, tensor);
   });
-  const used = new Set(nodes.flatMap(({ input = [] }) => input));
+  // The runtime runs what nothing uses as well, such as a part of an op that another part needs on other devices only.
+  const used = new Set(outputs.map(({ name }) => name));
+  const needed = nodes
+    .toReversed()
+    .filter(({ input, output }) => {
+      const isNeeded = output!.some((name) => used.has(name));
+      if (isNeeded) for (const name of input!) used.add(name);
+      return isNeeded;
+    })
+    .toReversed();
   const model = create(ModelProtoSchema, {
     irVersion,
     producerName: "lowrank",
@@ -191,7 +200,7 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
     ],
     graph: {
       name: "program",
-      node: nodes,
+      node: needed,
       initializer: initializers.filter(({ name }) => used.has(name!)),
       input: inputs,
       output: outputs,

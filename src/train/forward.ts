@@ -17,8 +17,8 @@ export interface TokenInputs {
 const recomputeFrom = 1024;
 // Half as many queries would save a little more of the masked half and cost twice as many ops.
 const queriesPerBlock = 128;
-// Logits of a chunk stay within 64 MB.
-const chunkElements = 1 << 24;
+// Logits of a chunk stay within 32 MB.
+const chunkElements = 1 << 23;
 
 /** Labelled positions whose logits exist at once. */
 export const chunkOf = (outputs: number): number => 2 ** Math.floor(Math.log2(Math.max(64, chunkElements / outputs)));
@@ -60,9 +60,9 @@ export const hiddenStates = (
 
 /** Cross-entropy of labels (C) under the head, from hidden states (C, D): (C, 1). */
 export const headLoss = ({ head }: Pick<Model, "head">, modules: Modules): ((h: Tensor, labels: Tensor) => Tensor) => {
-  const weight = head.linear === undefined ? undefined : modules.plainWeight(head.linear);
+  const frozen = head.linear === undefined ? undefined : modules.frozenLinear(head.linear);
   return (h, labels) => {
     const logits = head.logits(modules, h); // (C, V)
-    return weight === undefined ? crossEntropy(logits, labels) : linearCrossEntropy(h, weight, labels, logits);
+    return frozen === undefined ? crossEntropy(logits, labels) : linearCrossEntropy(h, frozen, labels, logits);
   };
 };

@@ -58,7 +58,7 @@ export { groupedMatmul, groupedOuter } from "./groups.ts";
 export { argsort, gather, pick, place, scatterAdd, topK } from "./index-select.ts";
 export { int4Block, int4Matmul, int4Values, type Int4Weight } from "./int4.ts";
 export { constant, input, inputOf, integers, scalar, weight, weightOf, zeros } from "./leaf.ts";
-export { matmul, scale } from "./matmul.ts";
+export { accumulate, matmul, scale } from "./matmul.ts";
 export { concat, pad, reshape, slice, transpose } from "./movement.ts";
 export { nf4Matmul, type Nf4Weight } from "./nf4.ts";
 export { rmsNorm, softmax } from "./normalise.ts";

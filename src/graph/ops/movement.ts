@@ -108,6 +108,16 @@ const padOp: Op<Padding> = {
     for (let index = 0; index < target.length; index++) result[target[index]] = x.data[index];
     return result;
   },
+  // What stands side by side is laid side by side: a tensor that was sliced into pieces gets its gradient in one pass.
+  accumulate: ({ inputs: [x], attributes: { axis, before, after } }, addend) => {
+    if (addend.op !== padOp) return undefined;
+    const [y] = addend.inputs;
+    const other = addend.attributes as Padding;
+    if (other.axis !== axis) return undefined;
+    if (other.before + y.shape[axis] === before) return pad(joined([y, x], axis), axis, other.before, after);
+    if (before + x.shape[axis] === other.before) return pad(joined([x, y], axis), axis, before, other.after);
+    return undefined;
+  },
 };
 
 /** Zeros before and after, along one axis (float32). */
@@ -155,5 +165,12 @@ const concatOp: Op<{ axis: number }> = {
 /** Tensors one after another along an axis. */
 export const concat = (inputs: readonly Tensor[], axis: number): Tensor =>
   inputs.length === 1 ? inputs[0] : node(concatOp, inputs, { axis });
+
+/** The same, with the parts of what was made so already. */
+const joined = (inputs: readonly Tensor[], axis: number): Tensor =>
+  concat(
+    inputs.flatMap((x) => (x.op === concatOp && (x.attributes as { axis: number }).axis === axis ? x.inputs : [x])),
+    axis,
+  );
 
 export const movementOps = { reshape: reshapeOp, transpose: transposeOp, slice: sliceOp, pad: padOp, concat: concatOp };

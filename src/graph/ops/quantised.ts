@@ -1,14 +1,33 @@
 /** @file Matrix products with weights of fewer bits. They know nothing about how the weights were rounded. */
-import { LowrankError, type HostTensor } from "../../util/index.ts";
-import { needFloat32, node, typeText, type Lowering, type Op, type Tensor, type TensorType } from "../op.ts";
+import { f32, LowrankError, type HostTensor } from "../../util/index.ts";
+import { needFloat32, node, noGradient, typeText, type Op, type Tensor, type TensorType } from "../op.ts";
+import { int64s } from "./movement.ts";
 
-/** Largest size in each row of x (M, K): (M, 1), never 0. */
-const rowSizes = (lowering: Lowering, x: string): string => {
-  const axis = lowering.constant({ dtype: "i64", shape: [1], data: BigInt64Array.of(1n) });
-  const tiny = lowering.constant({ dtype: "f32", shape: [1], data: Float32Array.of(1e-30) });
-  const largest = lowering.emit("ReduceMax", [lowering.emit("Abs", [x]), axis], { keepdims: { int: 1 } });
-  return lowering.emit("Add", [largest, tiny]);
+const tiny = 1e-30;
+
+const rowSizesOp: Op<undefined> = {
+  name: "row-sizes",
+  infer: ([x]) => {
+    needFloat32("row-sizes", x);
+    if (x.shape.length !== 2) throw new LowrankError("shape-mismatch", `row-sizes: ${typeText(x)} is no matrix.`);
+    return { dtype: "f32", shape: [x.shape[0], 1] };
+  },
+  // Rounding counts as the identity, so that how it is scaled has no gradient.
+  grad: noGradient,
+  onnx: (lowering, [x]) => {
+    const largest = lowering.emit("ReduceMax", [lowering.emit("Abs", [x]), int64s(lowering, [1])], { keepdims: { int: 1 } });
+    return lowering.emit("Add", [largest, lowering.constant(f32([tiny]))]);
+  },
+  reference: ([{ data, shape }]) => {
+    const [M, K] = shape;
+    return Float32Array.from({ length: M }, (_, row) =>
+      (data as Float32Array).subarray(row * K, (row + 1) * K).reduce((a, b) => Math.max(a, Math.abs(b)), tiny),
+    );
+  },
 };
+
+/** Largest size in each row of x (M, K): (M, 1), never 0; no gradient. */
+const rowSizes = (x: Tensor): Tensor => node(rowSizesOp, [x], undefined);
 
 // The rules of ONNX's DynamicQuantizeLinear: 8 bits between the smallest and the largest value, zero among them.
 const dynamic = (values: Float32Array) => {
@@ -24,12 +43,10 @@ const dynamic = (values: Float32Array) => {
   return { step, integers: values.map((value) => clip(even(Math.fround(value / step)) + zero) - zero) };
 };
 
-const int8Reference = ([x, weights, scales]: readonly HostTensor[], N: number): Float32Array => {
+const int8Reference = ([x, { data: sizeData }, weights, scales]: readonly HostTensor[], N: number): Float32Array => {
   const [M, K] = x.shape;
   const data = x.data as Float32Array;
-  const sizes = Float32Array.from({ length: M }, (_, row) =>
-    data.subarray(row * K, (row + 1) * K).reduce((a, b) => Math.max(a, Math.abs(b)), 1e-30),
-  );
+  const sizes = sizeData as Float32Array;
   const { step, integers } = dynamic(data.map((value, index) => value / sizes[Math.floor(index / K)]));
   const result = new Float32Array(M * N);
   for (let m = 0; m < M; m++)
@@ -43,32 +60,33 @@ const int8Reference = ([x, weights, scales]: readonly HostTensor[], N: number): 
 
 const int8MatmulOp: Op = {
   name: "int8-matmul",
-  operands: 3,
+  operands: 4,
   infer: (inputs) => {
-    const [x, weights, scales, back, backScales] = inputs;
+    const [x, sizes, weights, scales, back, backScales] = inputs;
     const [K, N] = weights.shape;
     const isMatrix = ({ dtype, shape }: TensorType, rows: number, columns: number): boolean =>
       dtype === "i8" && shape.join() === `${rows},${columns}`;
     const fits =
       x.shape.length === 2 &&
       x.shape[1] === K &&
+      sizes.shape.join() === `${x.shape[0]},1` &&
       isMatrix(weights, K, N) &&
       scales.shape.join() === `${N}` &&
       (back === undefined || (isMatrix(back, N, K) && backScales.shape.join() === `${K}`));
     if (!fits) throw new LowrankError("shape-mismatch", `int8-matmul: ${inputs.map(typeText).join(", ")} do not fit each other.`);
-    needFloat32("int8-matmul", x, scales, ...(back === undefined ? [] : [backScales]));
+    needFloat32("int8-matmul", x, sizes, scales, ...(back === undefined ? [] : [backScales]));
     return { dtype: "f32", shape: [x.shape[0], N] };
   },
   // Rounding counts as the identity [Bengio et al. 2013: the straight-through estimator]; dx = dy·Wᵀ has the other rounding of W.
-  grad: ({ inputs: [, weights, scales, back, backScales] }, dy) => {
+  grad: ({ inputs: [, , weights, scales, back, backScales] }, dy) => {
     if (back === undefined)
       throw new LowrankError("graph-invalid", "int8-matmul: a weight without its form for the way back has no gradient.");
     return [int8Matmul(dy, { weights: back, scales: backScales, back: { weights, scales } })];
   },
-  onnx: (lowering, [x, weights, scales]) => {
+  onnx: (lowering, [x, sizes, weights, scales]) => {
     if (lowering.device !== "cpu")
       return lowering.emit("MatMul", [x, lowering.emit("DequantizeLinear", [weights, scales], { axis: { int: 1 } })]);
-    const sizes = rowSizes(lowering, x);
+    lowering.prepack();
     const even = lowering.emit("Div", [x, sizes]);
     // Products of one x share everything up to here: the runtime merges equal nodes.
     const [integers, step, zero] = lowering.emitAll(3, "DynamicQuantizeLinear", [even]);
@@ -91,10 +109,11 @@ export interface Int8Weight extends Int8Matrix {
 }
 
 /**
- * x·W for x (M, K) and a weight in 8 bits: each row of x is divided by its largest size and rounded to 8 bits, the product is exact in integers.
+ * x·W for x (M, K) and a weight in 8 bits: each row of x is divided by its largest size (`sizes`, (M, 1), where they are known)
+ * and rounded to 8 bits, the product is exact in integers.
  * @example int8Matmul(x, { weights, scales }) // (M, N)
  */
-export const int8Matmul = (x: Tensor, { weights, scales, back }: Int8Weight): Tensor =>
-  node(int8MatmulOp, back === undefined ? [x, weights, scales] : [x, weights, scales, back.weights, back.scales], undefined);
+export const int8Matmul = (x: Tensor, { weights, scales, back }: Int8Weight, sizes = rowSizes(x)): Tensor =>
+  node(int8MatmulOp, [x, sizes, weights, scales, ...(back === undefined ? [] : [back.weights, back.scales])], undefined);
 
-export const quantisedOps = { "int8-matmul": int8MatmulOp };
+export const quantisedOps = { "row-sizes": rowSizesOp, "int8-matmul": int8MatmulOp };

@@ -179,12 +179,13 @@ const refusals = {
     ["the addend's dtype", () => matmul(float(2, 3), float(3, 4), {}, int32(4)), "i32 [4]"],
     ["an addend in batches", () => matmul(float(2, 2, 3), float(2, 3, 4), {}, float(4)), "[4]", "[2, 2, 4]"],
   ],
+  "row-sizes": [["a batch", () => int8Matmul(float(1, 2, 4), eight(4, 5)), "f32 [1, 2, 4]"]],
   "int8-matmul": [
     ["inner sizes", () => int8Matmul(float(2, 3), eight(4, 5)), "f32 [2, 3]", "i8 [4, 5]"],
     ["the scales' size", () => int8Matmul(float(2, 4), { ...eight(4, 5), scales: float(4) }), "f32 [4]"],
     ["the turned weight's shape", () => int8Matmul(float(2, 4), { ...eight(4, 5), back: eight(4, 5) }), "i8 [4, 5], f32 [5]"],
     ["the weight's dtype", () => int8Matmul(float(2, 4), { ...eight(4, 5), weights: float(4, 5) }), "f32 [4, 5]"],
-    ["a batch", () => int8Matmul(float(1, 2, 4), eight(4, 5)), "f32 [1, 2, 4]"],
+    ["the rows' sizes", () => int8Matmul(float(2, 4), eight(4, 5), float(3, 1)), "f32 [2, 4], f32 [3, 1]"],
   ],
   "nf4-matmul": [
     ["inner sizes", () => nf4Matmul(float(2, 30), four(5, 32)), "f32 [2, 30]", "u8 [80]"],

@@ -40,6 +40,10 @@ export const int8: Precision = {
       return Number(data[input * outFeatures + output]) * Number(scales[output]);
     }),
   back: ["int8.back", "int8.back.scales"],
+  productBack: (y, part, sizes) => {
+    const [weights, scales] = ["int8.back", "int8.back.scales"].map(part);
+    return weights && scales && int8Matmul(y, { weights, scales }, sizes);
+  },
   product: (x, part) => {
     const [weights, scales, back, backScales] = ["int8", "int8.scales", "int8.back", "int8.back.scales"].map(part);
     return int8Matmul(x, {
