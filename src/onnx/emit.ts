@@ -201,7 +201,7 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
     graph: {
       name: "program",
       node: needed,
-      initializer: initializers.filter(({ name }) => used.has(name!)),
+      initializer: initializers.filter(({ name }) => used.has(name)),
       input: inputs,
       output: outputs,
     },

@@ -7,10 +7,14 @@ import type { BenchTrainOptions } from "./bench-train.ts";
 import { ortOptions } from "./open-model.ts";
 
 export const run = async (options: BenchTrainOptions, context: CommandContext): Promise<TrainingBench & { readonly model: string }> => {
-  const { batchSize, seqLength: sequenceLength, rank, steps, seed } = options;
+  const { batchSize, seqLength: sequenceLength, rank, checkpointing, steps, seed } = options;
   const { name, base } = await benchBase(options, context);
   context.err(`${name}: ${steps} steps of ${batchSize} × ${sequenceLength} tokens, rank ${rank}`);
-  const bench = await benchTraining(base, { batchSize, sequenceLength, rank, steps, seed }, ortOptions(options));
+  const bench = await benchTraining(
+    base,
+    { batchSize, sequenceLength, rank, steps, seed, ...(checkpointing !== undefined && { checkpointing }) },
+    ortOptions(options),
+  );
   const rows = [
     ["speed", `${formatFigure(bench.tokensPerSecond)} tokens/s`],
     ["step", formatDuration(bench.millisecondsPerStep / 1000)],
