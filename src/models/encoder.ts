@@ -1,5 +1,5 @@
 /** @file Encoders of the BERT kind, made from a description: learned positions, and layers that are normalised behind each block. It knows no family by name. */
-import { add, constant, integers, reshape, transpose, type Tensor } from "../graph/index.ts";
+import { add, integers, reshape, transpose, type Tensor } from "../graph/index.ts";
 import { fullMask, layerNorm, recomputed, type Activation } from "../nn/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { headOf, linearParameters, type Heads } from "./heads/head.ts";
@@ -34,8 +34,10 @@ export interface Encoder {
   readonly heads: number;
   /** Rows of the position table. */
   readonly positions: number;
-  /** The row of a document's first token. */
-  readonly firstPosition: number;
+  /** Rows of that table that no document's tokens have. */
+  readonly reservedPositions: number;
+  /** The row of each token: (B, T) int64, from ids (B, T) and positions in documents (B, T). */
+  readonly placesOf: (ids: Tensor, positions: Tensor) => Tensor;
   /** Kinds of tokens (first and second text); 0 where the family has none. */
   readonly tokenTypes: number;
   /** Standard deviation of new weights. */
@@ -98,8 +100,7 @@ const forwardOf =
       layerNorm(x, modules.tensor(`${name}.weight`), modules.tensor(`${name}.bias`), epsilon);
 
     const embedded = (): Tensor => {
-      const first = constant({ dtype: "i64", shape: [], data: BigInt64Array.of(BigInt(encoder.firstPosition)) });
-      const places = encoder.firstPosition === 0 ? attention.positions : add(attention.positions, first); // (B, T)
+      const places = encoder.placesOf(ids, attention.positions); // (B, T)
       const words = modules.embedding(`${embeddings}.word_embeddings`, ids); // (B·T, D)
       const placed = add(words, modules.embedding(`${embeddings}.position_embeddings`, places));
       return tokenTypes === 0 ? placed : add(placed, modules.embedding(`${embeddings}.token_type_embeddings`, types ?? integers([0])));
@@ -137,7 +138,7 @@ export const encoderModel = (encoder: Encoder): Model => {
     config,
     vocabularySize,
     hiddenSize,
-    maxPositions: encoder.positions - encoder.firstPosition,
+    maxPositions: encoder.positions - encoder.reservedPositions,
     layers,
     cache: { heads, headSize: hiddenSize / heads },
     windows: [Infinity],

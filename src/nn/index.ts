@@ -1,5 +1,6 @@
 /** @file Floor 3: functions from graph tensors to graph tensors. */
 export { activations, type Activation } from "./activation.ts";
+export { countedPositions } from "./counted-positions.ts";
 export { cachedAttention, trainingAttention, type Attention, type AttendOptions } from "./attention.ts";
 export { loadBalance, type RoutedTokens } from "./load-balance.ts";
 export { layoutOf, roles, viewOf, type Parameter, type ParameterLayout, type ParameterRole, type ParameterSlot } from "./layout.ts";
