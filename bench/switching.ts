@@ -1,5 +1,5 @@
 /**
- * @file Measures adapters that share one base of SmolLM2-135M's shapes (random weights): switching, cold starts, the memory of many, and mixed batches.
+ * @file Measures adapters that share one base of SmolLM2-135M's shapes (random weights): switching, cold starts, loading ahead, the memory of many, and mixed batches.
  * Run: npx tsx bench/switching.ts [adapters for memory] [rows] [tokens]
  */
 import { spawnSync } from "node:child_process";
@@ -118,6 +118,31 @@ await firstToken(leases[0]);
 const warm: number[] = [];
 for (let round = 0; round < 8; round++) warm.push(await timed(() => firstToken(leases[round % rows])));
 report("the same, adapter in memory", spread(warm));
+
+/** Texts one after the other, each with an adapter that is read from disk: the next one's while this one is written, or when its turn comes. */
+const inTurn = async (ahead: boolean): Promise<number> => {
+  const own = adapterCache(backend, 4e9);
+  const find = newSources();
+  const sources = await Promise.all(folders.map(find));
+  const ms = await timed(async () => {
+    for (const [index, source] of sources.entries()) {
+      const lease = await own.acquire(source);
+      if (ahead) own.expect(sources.slice(index + 1, index + 2));
+      await firstToken(lease);
+      for (let step = 0; step < tokens; step++) await batch.step(new Map([[0, 1 + step]]));
+      lease.release();
+    }
+  });
+  await batch.leave(0);
+  await own.dispose();
+  return ms / sources.length;
+};
+await inTurn(false);
+for (const ahead of [false, true])
+  report(
+    `a text of ${tokens} tokens, ${ahead ? "the next adapter loaded meanwhile" : "each adapter loaded first"}`,
+    `${(await inTurn(ahead)).toFixed(0)} ms`,
+  );
 
 const switches: number[] = [];
 for (let round = 0; round < 200; round++)

@@ -274,6 +274,19 @@ describe("switching", () => {
     await other.close();
   });
 
+  it("goes row by row in many texts, with adapters that cannot be mixed as well", async () => {
+    const other = await loadModel(folder, { threads: 1 });
+    const dora = join(place, "switch-rows");
+    await other.saveAdapter(dora, await other.attach({ r: 2, use_dora: true, init_lora_weights: false }));
+    const kinds = [undefined, [], [names[1]], [dora], [{ adapter: names[0], weight: 0.5 }, names[1]]];
+    await choose(other, 0);
+    const requests = kinds.map((adapters) => ({ prompt: "Tom saw a cat.", ...(adapters && { adapters }) }));
+    const expected = [alone[0], await write(other, { adapters: [] }), alone[1]];
+    expected.push(await write(other, { adapters: [{ ...(await other.loadAdapter(dora)), weight: 1 }] }), alone[2]);
+    expect(await other.generateAll(requests, { temperature: 0, maxTokens: 10 })).toEqual(expected);
+    await other.close();
+  });
+
   it("reads a folder anew whose adapter has changed", async () => {
     const other = await loadModel(folder, { threads: 1 });
     const name = join(place, "switch-c");

@@ -31,7 +31,7 @@ import {
 } from "./lora/index.ts";
 import { openBase, type Base, type BaseOptions } from "./models/index.ts";
 import { ortBackend, type Backend, type OrtOptions } from "./runtime/index.ts";
-import { switching, type AdapterChoice, type SwitchOptions, type Switching } from "./switching.ts";
+import { switching, type AdapterChoice, type PromptRequest, type SwitchOptions, type Switching } from "./switching.ts";
 import {
   calibrationBatches,
   calibrationOf,
@@ -136,6 +136,11 @@ export interface LanguageModel {
   prefetch(...adapters: readonly string[]): Promise<void>;
   /** Text after a prompt, piece by piece. With adapters that `use` has chosen, texts under way at once share a batch; for several others `generator` is faster. */
   generate(prompt: string, options?: TextOptions): AsyncGenerator<string, FinishReason>;
+  /**
+   * The texts after many prompts, in their order, each with adapters of its own. Those that can be mixed share a batch and are loaded ahead of
+   * their turn; others have a batch for each choice of adapters.
+   */
+  generateAll(requests: readonly PromptRequest[], options?: GenerateOptions): Promise<string[]>;
   /** What a classifier says of texts, or of pairs of them, in their order. */
   classify(texts: readonly (string | Texts)[], options?: ClassifyOptions): Promise<Prediction[]>;
   /** Writes a checkpoint with the adapters folded in, with the base's tokenizer; tensors keep the base's type unless `dtype` names one. */
@@ -234,6 +239,7 @@ export const loadModel = async (reference: string, options: OrtOptions & BaseOpt
         await generator.close();
       }
     },
+    generateAll: async (requests, given = {}) => (await switches()).texts(requests, given),
     classify: async (texts, { adapters = [], ...given } = {}) => {
       const inference = await inferenceOf(backend, base, { adapters });
       try {

@@ -1,5 +1,6 @@
 /** @file Floor 7: measuring models. */
 export { evaluateLoss, type LossReport } from "./loss.ts";
+export { evaluateMixed, type AdaptedExample, type MixedLossOptions } from "./mixed-loss.ts";
 export { accuracy } from "./metrics/accuracy.ts";
 export { confusionOf, type Confusion } from "./metrics/confusion.ts";
 export { pearson, rootMeanSquareError } from "./metrics/correlation.ts";

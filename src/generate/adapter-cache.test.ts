@@ -107,9 +107,36 @@ describe("a cache of adapters", () => {
     expect(backend.held().residents).toBe(0);
   });
 
-  type Step = { readonly does: "acquire" | "release" | "prefetch"; readonly which: number };
+  const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));
+
+  it("loads what is expected next in the background, in order, and no further than there is room", async () => {
+    const { acquire, cache, loads, source } = started(3 * small);
+    const lease = await acquire(0);
+    cache.expect([1, 2, 3].map(source));
+    await settled();
+    expect(loads.slice(0, 4)).toEqual([1, 1, 1, 0]);
+    // What is wanted itself goes last, and what is wanted no more goes first.
+    cache.expect([2, 3].map(source));
+    await settled();
+    expect([0, 1, 2, 3].map((index) => cache.has(digestOf(index)))).toEqual([true, false, true, true]);
+    (await acquire(1)).release();
+    expect([0, 1, 2, 3].map((index) => cache.has(digestOf(index)))).toEqual([true, true, true, false]);
+    lease.release();
+  });
+
+  it("leaves what cannot be loaded ahead to whoever acquires it", async () => {
+    const { cache, source } = started(4 * small);
+    cache.expect([{ digest: "x", load: () => Promise.reject(new Error("gone")) }, source(0)]);
+    await settled();
+    expect([cache.has("x"), cache.has(digestOf(0))]).toEqual([false, true]);
+    cache.expect([source(1), source(2)]);
+    await cache.dispose();
+    expect(cache.bytes).toBe(0);
+  });
+
+  type Step = { readonly does: "acquire" | "release" | "prefetch" | "expect"; readonly which: number };
   const plans: fc.Arbitrary<Step[]> = fc.array(
-    fc.record({ does: fc.constantFrom("acquire" as const, "acquire" as const, "release" as const, "prefetch" as const), which: fc.nat(5) }),
+    fc.record({ does: fc.constantFrom<Step["does"]>("acquire", "acquire", "release", "prefetch", "expect"), which: fc.nat(5) }),
     { minLength: 1, maxLength: 30 },
   );
 
@@ -126,6 +153,7 @@ describe("a cache of adapters", () => {
         const act = async ({ does, which }: Step): Promise<void> => {
           if (does === "acquire") await take(which);
           else if (does === "prefetch") await cache.prefetch(source(which));
+          else if (does === "expect") cache.expect([which, (which + 1) % 6, (which + 2) % 6].map(source));
           else held.splice(which, 1)[0]?.lease.release();
         };
         for (let start = 0; start < plan.length; start += together) {

@@ -29,8 +29,15 @@ export interface AdapterCache {
    * `unsupported` for one that cannot be mixed with others.
    */
   acquire(source: AdapterSource): Promise<AdapterLease>;
+  /** Whether an adapter can be mixed with others, which is known once it is loaded. */
+  mixes(source: AdapterSource): Promise<boolean>;
   /** Loads an adapter that will be wanted soon. */
   prefetch(source: AdapterSource): Promise<void>;
+  /**
+   * Says what will be wanted next, in order, in place of what was said before. It is loaded in the background, one after the other, as far as
+   * there is room beside what is in use and what is wanted sooner; what cannot be loaded is left to whoever acquires it.
+   */
+  expect(sources: readonly AdapterSource[]): void;
   /** Frees everything. */
   dispose(): Promise<void>;
 }
@@ -53,11 +60,19 @@ export const adapterCache = (backend: Backend, budget: number): AdapterCache => 
   const pools = new Map<string, AdapterPool>();
   let made = 0;
   let placing: Promise<unknown> = Promise.resolve();
+  let wanted: readonly AdapterSource[] = [];
+  let goingAhead: Promise<void> | undefined;
+  const apart = new Set<string>(); // digests of adapters that cannot be mixed
 
   const bytes = (): number => [...pools.values()].reduce((sum, pool) => sum + pool.bytes, 0);
 
-  const evictOne = async (): Promise<void> => {
-    const found = [...entries].find(([, { uses, place }]) => uses === 0 && place !== undefined);
+  const isWanted = (digest: string): boolean => wanted.some((source) => source.digest === digest);
+  const idle = (): [digest: string, entry: Entry][] => [...entries].filter(([, { uses, place }]) => uses === 0 && place !== undefined);
+
+  /** Frees the place of the least recently used; of what is wanted next, nothing for what is itself loaded ahead, else the last. */
+  const evictOne = async (isAhead: boolean): Promise<void> => {
+    const free = idle();
+    const found = free.find(([digest]) => !isWanted(digest)) ?? (isAhead ? undefined : free.at(-1));
     if (found === undefined)
       throw new LowrankError(
         "out-of-memory",
@@ -74,7 +89,7 @@ export const adapterCache = (backend: Backend, budget: number): AdapterCache => 
     pools.delete(pool.form.key);
     await pool.dispose();
   };
-  const put = async (factors: RowFactors): Promise<Place> => {
+  const put = async (factors: RowFactors, isAhead: boolean): Promise<Place> => {
     const { form } = factors;
     const count = Math.floor(budget / form.bytes);
     if (count === 0)
@@ -82,23 +97,23 @@ export const adapterCache = (backend: Backend, budget: number): AdapterCache => 
         fix: "Allow them more.",
       });
     const needed = (): number => (pools.get(form.key)?.hasSpare === true ? 0 : form.bytes);
-    while (bytes() + needed() > budget) await evictOne();
+    while (bytes() + needed() > budget) await evictOne(isAhead);
     const pool = pools.get(form.key) ?? (await adapterPool(backend, form, `pool.${made++}`, count));
     pools.set(form.key, pool);
     return { pool, slot: await pool.put(factors) };
   };
-  const place = async (source: AdapterSource): Promise<Place> => {
+  const place = async (source: AdapterSource, isAhead: boolean): Promise<Place> => {
     const factors = rowFactors(await source.load());
-    const mine = placing.then(() => put(factors));
+    const mine = placing.then(() => put(factors, isAhead));
     placing = mine.catch(() => undefined);
     return mine;
   };
 
   /** The entry of a source, which nobody evicts before the use that is counted here ends. */
-  const use = (source: AdapterSource): Entry => {
+  const use = (source: AdapterSource, isAhead = false): Entry => {
     const { digest } = source;
     const found = entries.get(digest);
-    const entry: Entry = found ?? { uses: 0, place: undefined, placed: place(source) };
+    const entry: Entry = found ?? { uses: 0, place: undefined, placed: place(source, isAhead) };
     if (found === undefined)
       entry.placed.then(
         (ready) => (entry.place = ready),
@@ -124,14 +139,52 @@ export const adapterCache = (backend: Backend, budget: number): AdapterCache => 
       throw error;
     }
   };
+  const mixes: AdapterCache["mixes"] = async (source) => {
+    if (apart.has(source.digest)) return false;
+    try {
+      (await acquire(source)).release();
+      return true;
+    } catch (error) {
+      if (!LowrankError.is(error) || error.code !== "unsupported") throw error;
+      apart.add(source.digest);
+      return false;
+    }
+  };
+  /** Whether a further adapter may find room, as far as can be said before it is read. */
+  const mayHaveRoom = (): boolean => {
+    const held = [...pools.values()];
+    const least = Math.min(budget, ...held.map(({ form }) => form.bytes));
+    return bytes() + least <= budget || held.some(({ hasSpare }) => hasSpare) || idle().some(([digest]) => !isWanted(digest));
+  };
+  const goAhead = async (): Promise<void> => {
+    for (;;) {
+      const next = wanted.find(({ digest }) => !entries.has(digest) && !apart.has(digest));
+      if (next === undefined || !mayHaveRoom()) return;
+      const entry = use(next, true);
+      try {
+        await entry.placed;
+      } catch {
+        wanted = wanted.filter((source) => source !== next);
+      } finally {
+        entry.uses--;
+      }
+    }
+  };
   return {
     get bytes() {
       return bytes();
     },
     has: (digest) => entries.has(digest),
     acquire,
+    mixes,
+    expect: (sources) => {
+      wanted = sources;
+      goingAhead ??= goAhead().finally(() => (goingAhead = undefined));
+    },
     prefetch: async (source) => (await acquire(source)).release(),
     dispose: async () => {
+      wanted = [];
+      await goingAhead;
       await placing;
       entries.clear();
       for (const pool of pools.values()) await pool.dispose();

@@ -1,20 +1,13 @@
 /** @file Runs a model over the rows of a batch, each with a prompt, a length and adapters of its own: tokens in, logits out. It knows nothing about text or sampling. */
-import { input } from "../graph/index.ts";
-import { rowAdaptedModules, type FactorLane } from "../lora/index.ts";
+import { rowAdaptedModules } from "../lora/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
 import { f32, i32, LowrankError } from "../util/index.ts";
-import { emptySlot, type AdapterPool } from "./adapter-pool.ts";
+import { laneFeeds, lanesOf, laneTensors, type RowAdapter } from "./adapter-lanes.ts";
+import type { AdapterPool } from "./adapter-pool.ts";
 import { biasOf, decodeProgram, type DecodeShape } from "./decode-program.ts";
 import { checkIds, compiledOnce, type Programs } from "./decoder.ts";
 import type { Inference } from "./inference.ts";
 import { allocateCache, bucketOf, growCache, releaseCache, storesAt, type KeyValueCache } from "./key-value-cache.ts";
-
-/** An adapter of a row: where its factors lie, and how strongly it acts. */
-export interface RowAdapter {
-  readonly pool: AdapterPool;
-  readonly slot: number;
-  readonly weight: number;
-}
 
 /** Rows that are free or a sequence in the making. A run costs as much as if all rows were as long as the longest, up to the last that is not free. */
 export interface BatchDecoder {
@@ -37,37 +30,6 @@ interface Row {
 }
 
 const free: Row = { length: 0, adapters: [] };
-
-/** The pools that rows read, each as often as the row that needs it most, or as it was before if that was more often. */
-const lanesOf = (rows: readonly Row[], before: readonly AdapterPool[] = []): AdapterPool[] => {
-  const pools = new Set([...before.filter(({ isGone }) => !isGone), ...rows.flatMap(({ adapters }) => adapters.map(({ pool }) => pool))]);
-  return [...pools].flatMap((pool) => {
-    const counts = rows.map(({ adapters }) => adapters.filter((adapter) => adapter.pool === pool).length);
-    const least = before.filter((lane) => lane === pool).length;
-    return Array.from({ length: Math.max(least, ...counts) }, () => pool);
-  });
-};
-
-const laneTensors = (lanes: readonly AdapterPool[], B: number): FactorLane[] => {
-  const stacks = new Map([...new Set(lanes)].map((pool) => [pool, pool.stacks()]));
-  return lanes.map((pool, lane) => ({
-    stacks: stacks.get(pool)!,
-    slots: input(`slots.${lane}`, [B], "i32"),
-    strengths: input(`strengths.${lane}`, [B]),
-  }));
-};
-
-const laneFeeds = (lanes: readonly AdapterPool[], rows: readonly Row[]): Record<string, Feed> => {
-  const feeds: Record<string, Feed> = {};
-  for (const [lane, pool] of lanes.entries()) {
-    const turn = lane - lanes.indexOf(pool);
-    const taken = rows.map(({ adapters }) => adapters.filter((adapter) => adapter.pool === pool).at(turn));
-    feeds[`slots.${lane}`] = i32(taken.map((adapter) => adapter?.slot ?? emptySlot));
-    feeds[`strengths.${lane}`] = f32(taken.map((adapter) => adapter?.weight ?? 0));
-    Object.assign(feeds, pool.feeds);
-  }
-  return feeds;
-};
 
 /** Starts a batch of free rows. `unsupported` for models with an encoder, whose rows cannot share a program. */
 export const batchDecoder = (backend: Backend, inference: Inference, programs: Programs): BatchDecoder => {

@@ -15,6 +15,11 @@ const options = z.object({
     .meta({ placeholder: "adapter" }),
   allowOtherBase: z.boolean().default(false).describe("take adapters that were trained on another base"),
   ...libraryOption,
+  adapterColumn: z
+    .string()
+    .optional()
+    .describe("column of the data that names each row's own adapters; rows without it take --adapter, empty ones none")
+    .meta({ placeholder: "column" }),
   againstBase: z
     .string()
     .optional()
@@ -43,6 +48,7 @@ export const evaluate = defineCommand({
     "lowrank evaluate --model ./base --data valid.jsonl",
     "lowrank evaluate --model ./base --data valid.jsonl --adapter runs/orders",
     "lowrank evaluate --model ./base --data valid.jsonl --adapter runs/orders --against-base stories.txt",
+    "lowrank evaluate --model ./base --data mixed.jsonl --adapter-column adapter",
     "lowrank evaluate --model ./base --data pairs.jsonl --adapter runs/preferred --loss dpo",
     "lowrank evaluate --model ./base --data shakespeare.txt --stream --seq-length 128 --hold-out 0.1",
   ],

@@ -4,9 +4,11 @@ import pc from "picocolors";
 import type { CommandContext } from "../context.ts";
 import { formatCount } from "../ui/format.ts";
 import { asPrompt } from "../../generate/index.ts";
+import { LowrankError } from "../../util/index.ts";
 import { withInterrupt } from "../interrupt.ts";
 import { chatPrompt } from "./chat-prompt.ts";
 import { complete, type Completion } from "./completion.ts";
+import { runRows } from "./generate-rows.ts";
 import type { GenerateCommandOptions } from "./generate.ts";
 import { generateOptions } from "./generation-options.ts";
 import { openAdapters, openModel } from "./open-model.ts";
@@ -36,6 +38,10 @@ export const run = async (
   context: CommandContext,
   input: NodeJS.ReadableStream = process.stdin,
 ): Promise<object> => {
+  const { prompts } = options;
+  if ((prompts === undefined) === (options.prompt.length === 0))
+    throw new LowrankError("invalid-argument", "One of a prompt and --prompts is needed.", { fix: 'Give the prompt, or "" for none.' });
+  if (prompts !== undefined) return runRows({ ...options, prompts }, context);
   const prompt = await readPrompt(options.prompt, input);
   const { dim } = pc.createColors(context.colour);
   const model = await openModel(options, context);

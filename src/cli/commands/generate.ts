@@ -4,7 +4,15 @@ import { defineCommand } from "../schema.ts";
 import { adapterOptions, maxTokensOption, modelOption, runOptions, temperatureOption, textOptions } from "./generation-options.ts";
 
 const options = z.object({
-  prompt: z.array(z.string()).min(1).describe('the prompt; several words are joined, "-" reads standard input'),
+  prompt: z.array(z.string()).default([]).describe('the prompt; several words are joined, "-" reads standard input'),
+  prompts: z
+    .string()
+    .optional()
+    .describe(
+      "file with a prompt in each row, such as jsonl, and in `adapter` the row's own adapters; one line of JSON is written for each",
+    )
+    .meta({ placeholder: "file" }),
+  batchSize: z.int().min(1).default(8).describe("texts of --prompts that are written at once"),
   ...modelOption,
   chat: z.boolean().default(false).describe("ask as in a chat, by the model's chat template").meta({ group: "Text" }),
   maxTokens: maxTokensOption(128),
@@ -29,6 +37,7 @@ export const generate = defineCommand({
     'lowrank generate --model ./base --adapter runs/tales --temperature 0.8 --seed 7 "Once upon a time"',
     'lowrank generate --adapter runs/tales:0.7 --adapter runs/pirate:0.3 "Once upon a time"',
     "cat letter.txt | lowrank generate --chat --json -",
+    "lowrank generate --prompts orders.jsonl --adapter runs/orders > answers.jsonl",
   ],
   positional: ["prompt"],
   options,

@@ -70,6 +70,7 @@ export const labelledLoss = (
     name,
     settings: {},
     kind: reader.kind,
+    keepsRows: true,
     shapeOf: reader.shapeOf,
     feeds: (batch, shape) => ({
       ...reader.feeds(batch, shape),

@@ -65,6 +65,8 @@ export interface Loss<Example = unknown, Batch extends TrainingBatch = TrainingB
   readonly settings: Readonly<Record<string, unknown>>;
   /** What it learns from: how its examples are read, and how they become batches. */
   readonly kind: ExampleKind<Example, Batch, unknown, unknown>;
+  /** Whether the model reads row b of a batch as its row b, before its head at least, so that rows can have adapters of their own; default no. */
+  readonly keepsRows?: true;
   /** The sizes of the program that a batch needs. */
   shapeOf(batch: Batch): Shape;
   /** The inputs of that program, but for parameters and dropout. */

@@ -11,6 +11,7 @@ export const nextToken: Loss<Example, LabelledRows & TrainingBatch, LabelledShap
   name: "next-token",
   settings: {},
   kind: rowKind,
+  keepsRows: true,
   shapeOf,
   feeds: stepFeeds,
   build: (context, shape) => {

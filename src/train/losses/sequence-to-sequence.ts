@@ -44,6 +44,7 @@ export const sequenceToSequence: Loss<SourceTarget, SourcedRows & TrainingBatch,
   name: "sequence-to-sequence",
   settings: {},
   kind: sourceTargetKind,
+  keepsRows: true,
   shapeOf: (batch) => {
     const [S, U] = [batch.source.length, batch.length];
     return { ...shapeOf(batch), T: Math.max(S, U), S, U };
