@@ -46,3 +46,4 @@ export { float32Chunks, readSafetensorsHeader, readTensor, readTensorF32, tensor
 export { loadTokenizer, streamDecoder, type DecodeOptions, type StreamDecoder, type Tokenizer } from "./tokenizer.ts";
 export { prepareWeights } from "./weights.ts";
 export { prepareRounded, type RoundedTensor } from "./rounded-weights.ts";
+export { temporaryWeights, type TemporaryWeights } from "./temporary-weights.ts";

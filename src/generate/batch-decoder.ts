@@ -7,7 +7,7 @@ import type { AdapterPool } from "./adapter-pool.ts";
 import { biasOf, decodeProgram, type DecodeShape } from "./decode-program.ts";
 import { checkIds, compiledOnce, type Programs } from "./decoder.ts";
 import type { Inference } from "./inference.ts";
-import { allocateCache, bucketOf, growCache, releaseCache, storesAt, type KeyValueCache } from "./key-value-cache.ts";
+import { allocateCache, bucketOf, growCache, placesOf, releaseCache, storesAt, type KeyValueCache } from "./key-value-cache.ts";
 
 /** Rows that are free or a sequence in the making. A run costs as much as if all rows were as long as the longest, up to the last that is not free. */
 export interface BatchDecoder {
@@ -46,7 +46,7 @@ export const batchDecoder = (backend: Backend, inference: Inference, programs: P
   const withPlaces = async (count: number, places: number): Promise<KeyValueCache> => {
     const size = {
       rows: Math.max(cache?.rows ?? 1, 2 ** Math.ceil(Math.log2(count))),
-      capacity: Math.max(cache?.capacity ?? 0, bucketOf(places)),
+      capacity: Math.max(cache?.capacity ?? 0, placesOf(places)),
     };
     if (cache === undefined) cache = await allocateCache(backend, model, size.rows, size.capacity);
     else if (size.rows > cache.rows || size.capacity > cache.capacity) cache = await growCache(backend, cache, size);

@@ -5,7 +5,7 @@ import { compileLenient, type Backend, type Executable, type Feed } from "../run
 import { f32, i32, LowrankError } from "../util/index.ts";
 import { biasOf, decodeProgram, type Encoded } from "./decode-program.ts";
 import type { Inference } from "./inference.ts";
-import { allocateCache, bucketOf, growCache, releaseCache, storesAt } from "./key-value-cache.ts";
+import { allocateCache, bucketOf, growCache, placesOf, releaseCache, storesAt } from "./key-value-cache.ts";
 
 /** One sequence in the making. */
 export interface Decoder {
@@ -64,7 +64,7 @@ export const cachedDecoder = async (
   encoded?: Encoded,
 ): Promise<Decoder> => {
   const { model, feeds } = inference;
-  let cache = await allocateCache(backend, model, 1, bucketOf(expected));
+  let cache = await allocateCache(backend, model, 1, placesOf(expected));
   const tokens: number[] = [];
   const { cacheBoundary = Infinity } = model;
   let isBeyond = false;
@@ -77,7 +77,7 @@ export const cachedDecoder = async (
   // Runs `ids` after the first `kept` tokens of the cache.
   const extend = async (kept: number, ids: readonly number[]): Promise<Float32Array> => {
     const T = ids.length === 1 ? 1 : bucketOf(ids.length);
-    if (kept + T > cache.capacity) cache = await growCache(backend, cache, { capacity: bucketOf(kept + T) });
+    if (kept + T > cache.capacity) cache = await growCache(backend, cache, { capacity: placesOf(kept + T) });
     const P = kept === 0 ? 0 : cache.capacity;
     const padded = Int32Array.from({ length: T }, (_, index) => ids[index] ?? 0);
     const positions = Int32Array.from({ length: T }, (_, index) => kept + Math.min(index, ids.length - 1));

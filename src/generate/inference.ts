@@ -1,4 +1,5 @@
 /** @file A base made ready to generate: alone, with adapters beside it, or with adapters folded in. It knows nothing about tokens. */
+import { temporaryWeights, type TemporaryWeights } from "../formats/index.ts";
 import { input, type Tensor } from "../graph/index.ts";
 import {
   adaptedModules,
@@ -56,9 +57,14 @@ const uploadAll = async (
   return { feeds, dispose };
 };
 
-/** Finds tensors by name: those that are fed, and the base's where they are not. */
-const fedOver = (base: Base, feeds: Readonly<Record<string, Resident>>): ((name: string) => Tensor | undefined) => {
-  const stored = withoutParts(storedTensors(base), (weight) => feeds[weight] !== undefined);
+/** Finds tensors by name: those that are fed, those of a file that stand before the base's, and the base's. */
+const fedOver = (
+  base: Base,
+  feeds: Readonly<Record<string, Resident>>,
+  file: TemporaryWeights["locations"] = new Map(),
+): ((name: string) => Tensor | undefined) => {
+  const weights = new Map([...base.weights, ...file]);
+  const stored = withoutParts(storedTensors({ model: base.model, weights }), (weight) => feeds[weight] !== undefined);
   const made = new Map<string, Tensor>();
   return (name) => {
     const resident = feeds[name];
@@ -95,32 +101,48 @@ export const adaptedInference = async (backend: Backend, base: Base, adapters: r
 
 type Makers = ReadonlyMap<string, () => Promise<HostTensor>>;
 
-/** Weights of linear modules in the base's precision, in parts; what else there is stays as it is. */
-const rounded = ({ model, precision }: Base, tensors: Makers): Makers => {
-  if (precision === undefined) return tensors;
+/** Splits off the weights of linear modules that the base holds in fewer bits, as the parts that programs multiply with. */
+const rounded = ({ model, precision }: Base, tensors: Makers): { readonly parts: Makers; readonly others: Makers } => {
+  if (precision === undefined) return { parts: new Map(), others: tensors };
   const linears = new Map(roundedLinears(model, precision).map((linear) => [`${linear.module}.weight`, linear]));
-  return new Map(
-    [...tensors].flatMap(([name, make]): [string, () => Promise<HostTensor>][] => {
-      const linear = linears.get(name);
-      if (linear === undefined) return [[name, make]];
-      const { shapes, back } = precisions[precision];
-      const names = Object.keys(shapes(linear.outFeatures, linear.inFeatures)).filter((part) => !back.includes(part));
-      let parts: Promise<Readonly<Record<string, HostTensor>>> | undefined;
-      return names.map((part) => [
-        `${linear.module}.${part}`,
-        async () => (await (parts ??= make().then(({ data }) => roundedLinear(precision, linear, data as Float32Array))))[part],
-      ]);
-    }),
-  );
+  const parts = new Map<string, () => Promise<HostTensor>>();
+  const { shapes, back } = precisions[precision];
+  for (const [name, linear] of linears) {
+    const make = tensors.get(name);
+    if (make === undefined) continue;
+    const names = Object.keys(shapes(linear.outFeatures, linear.inFeatures)).filter((part) => !back.includes(part));
+    let made: Promise<Readonly<Record<string, HostTensor>>> | undefined;
+    for (const [index, part] of names.entries())
+      parts.set(`${linear.module}.${part}`, async () => {
+        made ??= make().then(({ data }) => roundedLinear(precision, linear, data as Float32Array));
+        const tensor = (await made)[part];
+        if (index === names.length - 1) made = undefined;
+        return tensor;
+      });
+  }
+  return { parts, others: new Map([...tensors].filter(([name]) => !linears.has(name))) };
 };
 
-/** The base with the adapters folded into its weights: as fast as the base alone; the changed weights stay with the backend. */
+/**
+ * The base with the adapters folded into its weights: as fast as the base alone. The changed weights stay with the backend; rounded ones are
+ * mapped from a file instead, because the runtime multiplies fast only with what it can put into an order of its own beforehand.
+ */
 export const mergedInference = async (backend: Backend, base: Base, adapters: readonly WeightedAdapter[]): Promise<Inference> => {
-  const { feeds, dispose } = await uploadAll(backend, rounded(base, mergedTensors(backend, base, adapters)));
-  return {
-    model: base.model,
-    modules: () => modelModules(base.model, fedOver(base, feeds)),
-    feeds,
-    dispose,
-  };
+  const { parts, others } = rounded(base, mergedTensors(backend, base, adapters));
+  const file = parts.size === 0 ? undefined : await temporaryWeights(parts);
+  try {
+    const uploaded = await uploadAll(backend, others);
+    return {
+      model: base.model,
+      modules: () => modelModules(base.model, fedOver(base, uploaded.feeds, file?.locations)),
+      feeds: uploaded.feeds,
+      dispose: async () => {
+        await uploaded.dispose();
+        await file?.dispose();
+      },
+    };
+  } catch (error) {
+    await file?.dispose();
+    throw error;
+  }
 };

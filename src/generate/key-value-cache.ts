@@ -16,6 +16,12 @@ const smallestBucket = 16;
 /** The smallest power of two that holds `count`: few sizes, so few programs. */
 export const bucketOf = (count: number): number => 2 ** Math.ceil(Math.log2(Math.max(count, smallestBucket)));
 
+/** Places for `count` tokens in four sizes an octave: a step reads all places, so fewer of them are worth a few more programs. */
+export const placesOf = (count: number): number => {
+  const quarter = Math.max(bucketOf(count) / 8, smallestBucket);
+  return Math.ceil(Math.max(count, smallestBucket) / quarter) * quarter;
+};
+
 const kinds = ["past_key", "past_value"];
 
 /** An empty cache of `rows` rows. */

@@ -76,20 +76,21 @@ export const roundedLinears = ({ linears }: Pick<Model, "linears">, form: Precis
 /** The parts that take the place of each linear module's weight, named `<module>.<part>`. */
 const roundedParts = (model: Model, weights: ReadonlyMap<string, WeightLocation>, form: PrecisionName): RoundedTensor[] => {
   const { aliases } = model;
+  // The file takes the parts of one type after those of another, so only the module that was rounded last is kept.
+  let last: { readonly module: string; readonly parts: Promise<Readonly<Record<string, HostTensor>>> } | undefined;
   return roundedLinears(model, form).flatMap((linear) => {
     const { module, inFeatures, outFeatures } = linear;
     const name = `${module}.weight`;
-    // The parts of a module are written one after another, so that its weight is read and rounded once.
-    let made: Promise<Readonly<Record<string, HostTensor>>> | undefined;
-    const parts = Object.entries(precisions[form].shapes(outFeatures, inFeatures));
-    return parts.map(([part, type], index) => ({
+    const round = async () => {
+      const { data } = await readTensorF32(weights.get(aliases[name] ?? name)!);
+      return roundedLinear(form, linear, data as Float32Array);
+    };
+    return Object.entries(precisions[form].shapes(outFeatures, inFeatures)).map(([part, type]) => ({
       name: `${module}.${part}`,
       ...type,
       make: async () => {
-        made ??= readTensorF32(weights.get(aliases[name] ?? name)!).then(({ data }) => roundedLinear(form, linear, data as Float32Array));
-        const tensor = (await made)[part];
-        if (index === parts.length - 1) made = undefined;
-        return tensor;
+        if (last?.module !== module) last = { module, parts: round() };
+        return (await last.parts)[part];
       },
     }));
   });
