@@ -77,6 +77,8 @@ export interface TrainOptions extends Partial<RunSettings> {
   readonly output: string;
   /** The adapter to train, as `attach` gives it; without one every parameter is trained. */
   readonly adapter?: StoredAdapter;
+  /** Bytes that the process may take; batches are cut into smaller ones, and layers computed again, as far as that takes. */
+  readonly memoryLimit?: number;
   readonly resume?: boolean;
   readonly signal?: AbortSignal;
 }
@@ -207,7 +209,7 @@ export const loadModel = async (reference: string, options: OrtOptions & BaseOpt
       return loadAdapter(await adapterFolder(adapter, { ...bases, ...(library !== undefined && { library }) }), base.model, bases);
     },
     saveAdapter: (folder, adapter) => saveAdapter(folder, base.model, adapter, base.digest),
-    train: async function* ({ data, evalData, loss: chosen, output, adapter, resume = false, signal, ...given }) {
+    train: async function* ({ data, evalData, loss: chosen, output, adapter, memoryLimit, resume = false, signal, ...given }) {
       const sequenceLength = Math.min(defaultSettings.sequenceLength, base.model.maxPositions);
       const settings = { ...defaultSettings, sequenceLength, ...given };
       const loss = chosen ?? (await lossForModel(base.model, typeof data === "string" ? data : undefined));
@@ -220,6 +222,7 @@ export const loadModel = async (reference: string, options: OrtOptions & BaseOpt
         data: await dataset(data, loss, settings.sequenceLength),
         ...(evalData !== undefined && { heldOut: await dataset(evalData, loss, settings.sequenceLength) }),
         output,
+        ...(memoryLimit !== undefined && { memoryLimit }),
         resume,
         ...(signal && { signal }),
       });

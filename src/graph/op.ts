@@ -105,6 +105,8 @@ export interface Op<A = unknown> {
   readonly name: OpName;
   /** How many of the inputs the value is made from, where the others serve its gradient only; all where absent. */
   readonly operands?: number;
+  /** Whether the value lies where the first operand's does, so that it takes no memory of its own. */
+  readonly isView?: boolean;
   /** The result's type; throws `shape-mismatch` that names both shapes. */
   infer(inputs: readonly TensorType[], attributes: A): TensorType;
   /** The gradient of each input, given the gradient of the result; undefined where there is none. */

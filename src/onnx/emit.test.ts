@@ -165,7 +165,7 @@ const relativeError = (a: readonly number[], b: readonly number[]): number => no
 
 describe("lowering for webgpu", () => {
   // The only ops outside the standard that ONNX Runtime's webgpu provider has kernels for and that records lower to.
-  const offered = new Set(["MatMulNBits", "QuickGelu", "RotaryEmbedding"]);
+  const offered = new Set(["MatMulBnb4", "MatMulNBits", "QuickGelu", "RotaryEmbedding"]);
 
   it("spells out the fused product of the CPU", () => {
     const graph = program({ y: matmul(input("a", [2, 3, 4]), input("b", [5, 4]), { transposeB: true, alpha: 0.5 }) });

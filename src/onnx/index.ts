@@ -1,2 +1,3 @@
 /** @file Floor 2: programs as ONNX models. */
+export { liveBytes, mappedBytes } from "./live-bytes.ts";
 export { emitOnnx, zeroInput, type OnnxModel } from "./emit.ts";

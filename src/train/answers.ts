@@ -39,7 +39,7 @@ export const answerFeeds = (batch: LabelledRows, { B, T, L }: LabelledShape, pre
 
 /** Σ log p(label) over the answer of each row, 0 for a row without one: (B, 1). */
 export const answerLogProbs = (
-  context: Pick<LossContext, "model" | "differentiable" | "recompute">,
+  context: Pick<LossContext, "model" | "differentiable" | "recompute" | "chunk">,
   modules: Modules,
   { tokens, rows, labels, members }: AnswerInputs,
 ): Tensor => {
@@ -50,7 +50,7 @@ export const answerLogProbs = (
     labels,
     crossEntropy: headLoss(model, modules),
     trainable: modules.trainable,
-    chunk: chunkOf(model.head.outputs),
+    chunk: chunkOf(context),
     differentiable,
   }); // (L, 1)
   return matmul(members, each);

@@ -1,5 +1,7 @@
 /** @file Everything that a training run says, as a union of plain JSON objects. It knows nothing about who listens. */
 
+import type { MemoryPlan } from "./memory-plan.ts";
+
 /** What a run is about to do. */
 export interface RunPlan {
   /** Name or folder of the base model. */
@@ -44,6 +46,13 @@ export interface RunStart {
 export interface DataReady {
   readonly type: "data-ready";
   readonly report: DataSummary;
+}
+
+/** What a run does to stay within a memory limit, and what it is expected to take. */
+export interface MemoryPlanned {
+  readonly type: "memory-planned";
+  readonly limit: number;
+  readonly plan: MemoryPlan;
 }
 
 /** A program for batches of `shape` (rows, tokens of the longest) is about to be built. */
@@ -121,7 +130,7 @@ export interface RunEnd {
   readonly output?: string;
 }
 
-export type TrainEvent = RunStart | DataReady | CompileStart | CompileEnd | StepEnd | EvalEnd | CheckpointSaved | RunEnd;
+export type TrainEvent = RunStart | DataReady | MemoryPlanned | CompileStart | CompileEnd | StepEnd | EvalEnd | CheckpointSaved | RunEnd;
 
 /** Something that is told of every event, in order. */
 export type TrainListener = (event: TrainEvent) => void;

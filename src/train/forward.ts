@@ -21,7 +21,8 @@ const queriesPerBlock = 128;
 const chunkElements = 1 << 23;
 
 /** Labelled positions whose logits exist at once. */
-export const chunkOf = (outputs: number): number => 2 ** Math.floor(Math.log2(Math.max(64, chunkElements / outputs)));
+export const chunkOf = ({ model, chunk }: Pick<LossContext, "model" | "chunk">): number =>
+  chunk ?? 2 ** Math.floor(Math.log2(Math.max(64, chunkElements / model.head.outputs)));
 
 /** The inputs `ids`, `positions` and `segments` of a program, or others whose names begin with `prefix`. */
 export const tokenInputs = ({ B, T }: StepShape, prefix = ""): TokenInputs => ({

@@ -233,6 +233,31 @@ describe("a run", () => {
     expect(limited.at(-1)).toMatchObject({ reason: "max-steps", step: 4 });
   });
 
+  it("within a memory limit is the run with the settings that the limit leads to", async () => {
+    const given = { ...settings, batchSize: 4, accumulate: 1, epochs: 1, pack: true };
+    const plain = await record("unlimited", { settings: given, heldOut: undefined });
+    const limited = await record("enough", { settings: given, heldOut: undefined, memoryLimit: 4e9 });
+    const [planned] = ofType(limited, "memory-planned");
+    expect(planned).toMatchObject({ limit: 4e9, plan: { batchSize: 4, accumulate: 1, recompute: false } });
+    const losses = (events: readonly TrainEvent[]): number[] => ofType(events, "step-end").map(({ loss }) => loss);
+    expect(losses(limited)).toEqual(losses(plain));
+
+    const cut = await record("cut", { settings: given, heldOut: undefined, memoryLimit: planned.plan.estimate.total - 1 });
+    const [{ plan }] = ofType(cut, "memory-planned");
+    expect(plan.batchSize * plan.accumulate).toBe(4);
+    expect(plan.batchSize).toBeLessThan(4);
+    expect(cut[0]).toMatchObject({ plan: { batchSize: plan.batchSize, accumulate: plan.accumulate } });
+    expect((await bytes("cut", "log.jsonl")).toString()).toContain('"memory-planned"');
+
+    const { estimate: _estimate, ...chosen } = plan;
+    const same = await record("same", { settings: { ...given, ...chosen }, heldOut: undefined });
+    expect(losses(same)).toEqual(losses(cut));
+    await expect(record("none", { settings: given, heldOut: undefined, memoryLimit: 1e6 })).rejects.toThrow(
+      "Training does not fit into 1MB",
+    );
+    await expect(readdir(join(folder, "none"))).rejects.toThrow("ENOENT");
+  });
+
   it.each<[string, () => Subject]>([
     ["fine-tunes a whole model", () => ({ method: "full", base })],
     ["trains a new model", () => ({ method: "pretrain", model: base.model, directory: base.directory })],

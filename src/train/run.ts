@@ -1,6 +1,6 @@
 /** @file One training run from end to end: what is trained, on which batches, with which checkpoints and log. It knows nothing about flags or terminals. */
 import { join } from "node:path";
-import { fingerprint, planBatches, type Dataset } from "../data/index.ts";
+import { fingerprint, planBatches, type Dataset, type EpochOptions } from "../data/index.ts";
 import { copyCompanions, makeFolder, tensorSources, writeCheckpoint } from "../formats/index.ts";
 import { saveAdapter, type StoredAdapter } from "../lora/index.ts";
 import { storedTensors, storedValues, type Base, type Model } from "../models/index.ts";
@@ -14,10 +14,12 @@ import { openJsonlLog } from "./jsonl-log.ts";
 import { adamw } from "./optim/adamw.ts";
 import type { Optimiser } from "./optim/optimiser.ts";
 import { sgd } from "./optim/sgd.ts";
-import type { Loss, TrainingBatch } from "./losses/loss.ts";
+import type { Loss, MemorySettings, StepShape, TrainingBatch } from "./losses/loss.ts";
+import { planMemory, programShapes, settingsIn, type MemoryPlan } from "./memory-plan.ts";
 import { lossRunner, trainingRunner } from "./programs.ts";
 import type { LearningRateSchedule } from "./schedule.ts";
-import { freshParameters, trainableAdapter, trainableModel, type Trainable } from "./trainable.ts";
+import { memorySettings } from "./step.ts";
+import { freshParameters, trainableAdapter, trainableModel, type Find, type Trainable } from "./trainable.ts";
 import { train, type EpochBatches } from "./trainer.ts";
 
 /** What is trained: an adapter beside a base, all of a base, or a new model of a configuration. */
@@ -26,7 +28,7 @@ export type Subject =
   | { readonly method: "full"; readonly base: Base }
   | { readonly method: "pretrain"; readonly model: Model; readonly directory: string };
 
-export interface RunSettings {
+export interface RunSettings extends MemorySettings {
   readonly epochs: number;
   /** Updates at most; the schedule ends with the run. Default: all epochs. */
   readonly maxSteps?: number;
@@ -61,6 +63,8 @@ export interface RunOptions<Example = unknown> {
   readonly heldOut?: Dataset<Example>;
   /** Folder for the result, the checkpoints and `log.jsonl`. */
   readonly output: string;
+  /** Bytes that the process may take: batches are cut into smaller ones, layers computed again and logits taken in smaller chunks, as far as that takes. */
+  readonly memoryLimit?: number;
   /** Continues from the last checkpoint in `output`. */
   readonly resume?: boolean;
   readonly signal?: AbortSignal;
@@ -179,6 +183,29 @@ const summaryOf = ({
   endTokenSupervised: kind.writes === false || report.endToken !== undefined,
 });
 
+const findOf = (subject: Subject): Find => (subject.method === "pretrain" ? () => undefined : storedTensors(subject.base));
+
+/** The settings of a run that fit into a limit. */
+const planOfMemory = <Example>({ subject, settings, loss, data, heldOut }: RunOptions<Example>, limit: number): MemoryPlan => {
+  const { sequenceLength: maxLength, pack, seed } = settings;
+  const shapesIn = (examples: readonly Example[], batchSize: number, options: Pick<EpochOptions, "pack" | "order">): StepShape[] =>
+    programShapes(loss, planBatches(loss.kind, { ...options, examples, batchSize, maxLength, seed, epoch: 0 }));
+  return planMemory({
+    limit,
+    model: modelOf(subject),
+    find: findOf(subject),
+    trainable: trainableOf(subject),
+    loss,
+    ...memorySettings(settings),
+    batchSize: settings.batchSize,
+    accumulate: settings.accumulate,
+    shapesOf: (batchSize) => ({
+      training: shapesIn(data.examples, batchSize, { pack }),
+      evaluation: heldOut === undefined ? [] : shapesIn(heldOut.examples, batchSize, { order: "sequential" }),
+    }),
+  });
+};
+
 const prefixed = (prefix: string, settings: object): Record<string, unknown> =>
   Object.fromEntries(Object.entries(settings).map(([key, value]) => [`${prefix}.${key}`, value]));
 
@@ -222,7 +249,10 @@ const resultFailed = (error: unknown, step: number, where: string): unknown => {
  * Trains and writes the result, yielding events. The folder ends up with the result (of the best evaluation where there are
  * held-out data, else of the last step), `checkpoints/` and `log.jsonl`.
  */
-export async function* run<Example>(options: RunOptions<Example>): AsyncGenerator<TrainEvent> {
+export async function* run<Example>(given: RunOptions<Example>): AsyncGenerator<TrainEvent> {
+  const { memoryLimit } = given;
+  const memory = memoryLimit === undefined ? undefined : planOfMemory(given, memoryLimit);
+  const options = memory === undefined ? given : { ...given, settings: { ...given.settings, ...settingsIn(memory) } };
   const { backend, settings, loss, output, resume = false, signal } = options;
   const epochBatches = epochsOf(options);
   const totalSteps = countSteps(epochBatches, settings);
@@ -237,8 +267,8 @@ export async function* run<Example>(options: RunOptions<Example>): AsyncGenerato
 
   await makeFolder(output);
   const log = openJsonlLog(join(output, "log.jsonl"), state === undefined ? {} : { resumedStep: state.progress.step });
-  const find = subject.method === "pretrain" ? () => undefined : storedTensors(subject.base);
-  const programs = { model, find, trainable, loss };
+  const find = findOf(subject);
+  const programs = { model, find, trainable, loss, ...memorySettings(settings) };
   const training = trainingRunner(backend, programs);
   const evaluation = lossRunner(backend, programs);
   const events = train({
@@ -274,6 +304,7 @@ export async function* run<Example>(options: RunOptions<Example>): AsyncGenerato
   try {
     yield emit({ type: "run-start", plan: planOf(options, trainable, totalSteps), ...(state && { resumedStep: state.progress.step }) });
     yield emit({ type: "data-ready", report: summaryOf(options) });
+    if (memory !== undefined) yield emit({ type: "memory-planned", limit: memoryLimit!, plan: memory });
     for await (const event of events) {
       if (event.type !== "run-end") yield emit(event);
       else {

@@ -19,18 +19,16 @@ import {
 import { pooledDropout } from "../lora/index.ts";
 import { modelModules, type Model } from "../models/index.ts";
 import { loadBalance, type RoutedTokens } from "../nn/index.ts";
-import type { Loss, LossContext, LossParts, MetricParts, StepShape } from "./losses/loss.ts";
+import type { Loss, LossContext, LossParts, MemorySettings, MetricParts, StepShape } from "./losses/loss.ts";
 import { trainedTensors, type Find, type Trainable } from "./trainable.ts";
 
-export interface StepOptions {
+export interface StepOptions extends MemorySettings {
   readonly model: Model;
   /** The stored base. */
   readonly find: Find;
   readonly trainable: Trainable;
   readonly loss: Loss;
   readonly shape: StepShape;
-  /** As in `LossContext`. */
-  readonly recompute?: boolean;
 }
 
 /** What the outputs that hold a metric's sum and weight are called, before its name. */
@@ -64,9 +62,15 @@ const withPenalties = (parts: LossParts, penalties: readonly Tensor[]): LossPart
   return { ...parts, objective: add(parts.loss, sum), metrics: { ...parts.metrics, penalty: { sum, weight: parts.weight } } };
 };
 
+/** Those that are given. */
+export const memorySettings = ({ recompute, chunk }: MemorySettings): MemorySettings => ({
+  ...(recompute !== undefined && { recompute }),
+  ...(chunk !== undefined && { chunk }),
+});
+
 /** Inputs: the loss's, `parameters` (N) and `dropout`; outputs: `loss`, `weight`, `metric.…` (2) and the `gradient` (N) of the sum. */
 export const trainingProgram = (options: StepOptions): Graph => {
-  const { model, find, trainable, loss, shape, recompute } = options;
+  const { model, find, trainable, loss, shape } = options;
   const tensors = trainedTensors(trainable, input("parameters", [trainable.layout.size]));
   const dropout = trainable.dropout === 0 ? undefined : pooledDropout(widestInput(model, shape));
   const routers: RoutedTokens[] = [];
@@ -76,7 +80,7 @@ export const trainingProgram = (options: StepOptions): Graph => {
     reference: () => modelModules(model, find),
     differentiable: true,
     ...(model.balance && { onRouting: (logits, segments) => void routers.push({ logits, weights: isToken(segments) }) }),
-    ...(recompute !== undefined && { recompute }),
+    ...memorySettings(options),
   };
   const plain = loss.build(context, shape);
   const { objective, ...parts } = withPenalties(plain, [
@@ -91,12 +95,15 @@ export const trainingProgram = (options: StepOptions): Graph => {
 };
 
 /** The loss of modules as they are: inputs as in `trainingProgram` but for parameters; outputs `count.…` instead of the gradient. */
-export const evaluationProgram = (loss: Loss, context: Pick<LossContext, "model" | "modules" | "reference">, shape: StepShape): Graph =>
-  program(outputsOf(loss.build({ ...context, differentiable: false }, shape)));
+export const evaluationProgram = (
+  loss: Loss,
+  context: Pick<LossContext, "model" | "modules" | "reference" | "chunk">,
+  shape: StepShape,
+): Graph => program(outputsOf(loss.build({ ...context, differentiable: false }, shape)));
 
 /** As `trainingProgram`, without dropout, penalty and gradient: for held-out loss. */
 export const lossProgram = (options: StepOptions): Graph => {
   const { model, find, trainable, loss, shape } = options;
   const modules = trainable.modules(trainedTensors(trainable, input("parameters", [trainable.layout.size])), find);
-  return evaluationProgram(loss, { model, modules, reference: () => modelModules(model, find) }, shape);
+  return evaluationProgram(loss, { model, modules, reference: () => modelModules(model, find), ...memorySettings(options) }, shape);
 };

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { defineCommand } from "../schema.ts";
 import { benchOptions } from "./bench-options.ts";
+import { memoryOptions } from "./train-options.ts";
 
 const step = { group: "Step" };
 
@@ -9,11 +10,7 @@ const options = z.object({
   ...benchOptions,
   batchSize: z.int().min(1).default(4).describe("rows per batch").meta(step),
   seqLength: z.int().min(2).default(256).describe("tokens per row").meta(step),
-  checkpointing: z
-    .boolean()
-    .optional()
-    .describe("compute layers again for the gradient: less memory, about a third slower; default: from 1,024 tokens a row")
-    .meta(step),
+  ...memoryOptions,
   steps: z.int().min(1).default(8).describe("steps to measure, after two to warm up").meta(step),
 });
 

@@ -73,6 +73,8 @@ it("measures training and prints one object", async () => {
     "peakMemoryBytes",
     "threads",
     "loadAverage",
+    "settings",
+    "estimate",
   ]);
   expect(result).toMatchObject({ model, trainable: 2 * (4 * 32 + 3 * 40) });
 });

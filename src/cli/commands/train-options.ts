@@ -101,6 +101,19 @@ export const loopOptions = {
   resume: z.boolean().default(false).describe("continue from the last checkpoint in --output").meta(checkpoints),
 };
 
+export const memoryOptions = {
+  memoryLimit: z
+    .string()
+    .optional()
+    .describe("memory that training may take, such as 4GB: batches are cut into smaller ones, layers computed again, as far as it takes")
+    .meta({ ...machine, placeholder: "size" }),
+  checkpointing: z
+    .boolean()
+    .optional()
+    .describe("compute layers again for the gradient: less memory, about a third slower; default: from 1,024 tokens a row")
+    .meta(machine),
+};
+
 const precisionNames = ["fp32", "int8", "int4", "nf4"] as const satisfies readonly ("fp32" | PrecisionName)[];
 
 export const machineOptions = {

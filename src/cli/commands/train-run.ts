@@ -7,6 +7,7 @@ import { folderBytes } from "../folder-bytes.ts";
 import { adapterConfig } from "./adapter-options.ts";
 import { labelsToTrain } from "./labels.ts";
 import { lossOf } from "./loss-flags.ts";
+import { memoryLimitOf, recomputeOf } from "./memory-flags.ts";
 import { openModel } from "./open-model.ts";
 import { preparePublishing } from "./publish-result.ts";
 import type { TrainOptions } from "./train.ts";
@@ -37,11 +38,12 @@ export const run = async (options: TrainOptions, context: CommandContext): Promi
       {
         backend,
         subject: options.method === "full" ? { method: "full", base } : { method: "lora", base, stored: await attach() },
-        settings: settingsOf(options),
+        settings: { ...settingsOf(options), ...recomputeOf(options) },
         loss,
         data: data.data,
         ...(data.heldOut && { heldOut: data.heldOut }),
         output: options.output,
+        ...memoryLimitOf(options),
         resume: options.resume,
       },
       context,

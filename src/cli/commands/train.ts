@@ -3,7 +3,7 @@ import { z } from "zod";
 import { defineCommand } from "../schema.ts";
 import { adapterOptions } from "./adapter-options.ts";
 import { libraryOption } from "./library/options.ts";
-import { dataOptions, loopOptions, lossOptions, machineOptions } from "./train-options.ts";
+import { dataOptions, loopOptions, lossOptions, machineOptions, memoryOptions } from "./train-options.ts";
 
 const options = z.object({
   model: z.string().describe("folder in Hugging Face's layout, or a name on its hub").meta({ placeholder: "model" }),
@@ -22,6 +22,7 @@ const options = z.object({
   learningRate: z.number().positive().default(2e-4).describe("peak learning rate").meta({ group: "Training" }),
   ...loopOptions,
   ...machineOptions,
+  ...memoryOptions,
 });
 
 export type TrainOptions = z.output<typeof options>;
@@ -36,6 +37,7 @@ export const train = defineCommand({
     "lowrank train --model ./base --data chats.jsonl --output runs/chats --init pissa",
     "lowrank train --model ./base --data chats.jsonl --output runs/chats --adapter-kind dora --targets q_proj --targets v_proj",
     "lowrank train --model ./base --task classify --data sms.csv --fields text=message --hold-out 0.1 --output runs/spam",
+    "lowrank train --model ./base --data chats.jsonl --output runs/chats --base-precision int8 --memory-limit 2GB",
     "lowrank train --config recipe.yaml --learning-rate 1e-3",
     "lowrank train --config recipe.yaml --resume",
     "lowrank train --model ./base --data chats.jsonl --output runs/chats --publish chats",

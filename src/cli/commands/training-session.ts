@@ -1,7 +1,9 @@
 /** @file What `train` and `pretrain` do alike: settings from flags, the view, Ctrl-C, the closing words. It knows nothing about what is trained. */
 import type { z } from "zod";
 import { checkOutput, run, type RunOptions, type RunSettings, type TrainEvent } from "../../train/index.ts";
+import { peakMemory } from "../../evaluate/bench/machine.ts";
 import type { CommandContext } from "../context.ts";
+import { formatBytes, formatPercent } from "../ui/format.ts";
 import { trainView } from "../ui/train-view.ts";
 import type { DataOptions } from "./training-data.ts";
 import type { loopOptions } from "./train-options.ts";
@@ -41,6 +43,8 @@ export interface TrainingResult {
   readonly evaluation: { readonly first: number; readonly last: number; readonly best: number } | undefined;
   readonly seconds: number;
   readonly tokens: number;
+  /** Bytes where a limit was given: that limit, the estimate, and the peak. */
+  readonly memory?: { readonly limit: number; readonly estimated: number; readonly peak: number };
   /** Under what name the library has the result, where it was asked to keep it. */
   readonly published?: { readonly name: string; readonly version: number; readonly digest: string };
 }
@@ -69,6 +73,7 @@ const summarise = (events: readonly TrainEvent[], output: string): TrainingResul
     events.filter((event): event is Extract<TrainEvent, { type: Type }> => event.type === type);
   const [{ plan }] = ofType("run-start");
   const [end] = ofType("run-end");
+  const [planned] = ofType("memory-planned");
   const losses = ofType("eval-end").map(({ loss }) => loss);
   return {
     output,
@@ -80,8 +85,13 @@ const summarise = (events: readonly TrainEvent[], output: string): TrainingResul
     evaluation: losses.length === 0 ? undefined : { first: losses[0], last: losses[losses.length - 1], best: Math.min(...losses) },
     seconds: end.seconds,
     tokens: end.tokens,
+    ...(planned && { memory: { limit: planned.limit, estimated: planned.plan.estimate.total, peak: peakMemory() } }),
   };
 };
+
+/** How the estimate compares with the truth. */
+const memoryText = ({ estimated, peak }: NonNullable<TrainingResult["memory"]>): string =>
+  `Peak memory ${formatBytes(peak)}, ${formatPercent(Math.abs(peak / estimated - 1))} ${peak < estimated ? "below" : "above"} the estimate.`;
 
 /** Runs it under the terminal's view; `again` is how the user continues an interrupted run. */
 export const runSession = async <Example>(
@@ -103,6 +113,7 @@ export const runSession = async <Example>(
     release();
   }
   const result = summarise(events, options.output);
+  if (result.memory !== undefined) context.out(memoryText(result.memory));
   if (result.reason === "interrupted") {
     context.exitCode = 130;
     context.err(`Stopped at step ${result.steps}, with a checkpoint. To go on: ${again}`);

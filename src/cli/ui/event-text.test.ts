@@ -26,6 +26,24 @@ describe("eventLines", () => {
         "The end token is never supervised, so the model does not learn when to stop.",
       ],
     ],
+    [
+      "a memory limit",
+      {
+        type: "memory-planned",
+        limit: 2e9,
+        plan: {
+          batchSize: 1,
+          accumulate: 4,
+          recompute: true,
+          chunk: 256,
+          estimate: { weights: 5e8, activations: 2e8, optimiser: 1e8, overhead: 1.5e8, total: 9.5e8 },
+        },
+      },
+      [
+        "about 950 MB of 2.00 GB of memory: weights 500 MB, activations 200 MB, optimiser 100 MB, process 150 MB",
+        "for that, updates of 4 × 1 row, layers computed again, logits of 256 positions at once",
+      ],
+    ],
     ["an evaluation", evalEnd(1200, 2.25, false), ["step 1,200  held-out loss 2.250  perplexity 9.488"]],
     [
       "an evaluation of preferences",

@@ -1,7 +1,7 @@
 /** @file What a training run says, in lines that stay on the screen. It knows nothing about terminals. */
 import type { Colors } from "picocolors/types.js";
 import { figuresOfCounts } from "../../evaluate/metrics/counts.ts";
-import type { DataReady, EvalEnd, RunEnd, RunStart, StepEnd, TrainEvent } from "../../train/events.ts";
+import type { DataReady, EvalEnd, MemoryPlanned, RunEnd, RunStart, StepEnd, TrainEvent } from "../../train/events.ts";
 import { formatBytes, formatCount, formatDuration, formatFigure, formatPercent, formatRate } from "./format.ts";
 
 const methods = { lora: "LoRA", full: "full fine-tuning", pretrain: "training from scratch" } as const;
@@ -41,6 +41,14 @@ export const metricTexts = (metrics: StepEnd["metrics"]): string[] =>
     ([name, value]) => `${name.replaceAll(/[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`)} ${formatFigure(value)}`,
   );
 
+const memoryPlanned = ({ limit, plan }: MemoryPlanned): string[] => {
+  const { weights, activations, optimiser, overhead, total } = plan.estimate;
+  return [
+    `about ${formatBytes(total)} of ${formatBytes(limit)} of memory: weights ${formatBytes(weights)}, activations ${formatBytes(activations)}, optimiser ${formatBytes(optimiser)}, process ${formatBytes(overhead)}`,
+    `for that, updates of ${formatCount(plan.accumulate)} × ${plural(plan.batchSize, "row")}${plan.recompute ? ", layers computed again" : ""}, logits of ${formatCount(plan.chunk)} positions at once`,
+  ];
+};
+
 const evalEnd = ({ step, loss, metrics, counts, best }: EvalEnd, { green }: Colors): string[] => [
   [
     `step ${formatCount(step)}`,
@@ -68,6 +76,8 @@ export const eventLines = (event: TrainEvent, colours: Colors): string[] => {
       return runStart(event, colours);
     case "data-ready":
       return dataReady(event, colours);
+    case "memory-planned":
+      return memoryPlanned(event);
     case "eval-end":
       return evalEnd(event, colours);
     case "checkpoint-saved":

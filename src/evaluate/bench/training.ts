@@ -2,17 +2,33 @@
 import { loraConfig, planAdapter, startAdapter } from "../../lora/index.ts";
 import { storedTensors, type Base } from "../../models/index.ts";
 import { ortBackend, type OrtOptions } from "../../runtime/index.ts";
-import { adamw, nextToken, train, trainableAdapter, trainingRunner, type LabelledRows, type TrainingBatch } from "../../train/index.ts";
+import {
+  adamw,
+  estimateMemory,
+  memorySettings,
+  nextToken,
+  planMemory,
+  settingsIn,
+  train,
+  trainableAdapter,
+  trainingRunner,
+  type LabelledRows,
+  type MemoryEstimate,
+  type MemoryPlan,
+  type MemorySettings,
+  type TrainingBatch,
+} from "../../train/index.ts";
 import { hashText, random } from "../../util/index.ts";
 import { median, observeMachine, type MachineReport } from "./machine.ts";
 
-export interface TrainingBenchOptions {
+export interface TrainingBenchOptions extends MemorySettings {
+  /** Rows of an update. */
   readonly batchSize: number;
+  /** Bytes that the process may take, for which batches are cut into smaller ones and layers computed again; default as it comes. */
+  readonly memoryLimit?: number;
   readonly sequenceLength: number;
   /** Rank of the adapter, which is on every linear module. */
   readonly rank: number;
-  /** Whether layers are computed again for the gradient; default as in training, from 1,024 tokens a row. */
-  readonly checkpointing?: boolean;
   /** Steps that count; two before them do not. */
   readonly steps: number;
   readonly seed: number;
@@ -29,6 +45,9 @@ export interface TrainingBench extends MachineReport {
   /** From the beginning to the end of the first step: session, adapter and that step. */
   readonly firstStepSeconds: number;
   readonly trainable: number;
+  /** How the updates were made, and what was expected of `peakMemoryBytes`. */
+  readonly settings: MemorySettings & Pick<MemoryPlan, "batchSize" | "accumulate">;
+  readonly estimate: MemoryEstimate;
   /** Of the last step; random tokens are learned by heart, no more. */
   readonly loss: number;
 }
@@ -56,7 +75,7 @@ const randomBatch = (rows: number, length: number, vocabularySize: number, seed:
  * @example const { tokensPerSecond } = await benchTraining(base, { batchSize: 4, sequenceLength: 256, rank: 16, steps: 8, seed: 0 }, { threads: 2 });
  */
 export const benchTraining = async (base: Base, options: TrainingBenchOptions, place: OrtOptions = {}): Promise<TrainingBench> => {
-  const { batchSize, sequenceLength, rank, checkpointing, steps, seed } = options;
+  const { batchSize, sequenceLength, rank, steps, seed, memoryLimit } = options;
   const report = observeMachine(place.threads);
   const began = performance.now();
   const backend = ortBackend(place);
@@ -64,13 +83,13 @@ export const benchTraining = async (base: Base, options: TrainingBenchOptions, p
     const { model } = base;
     const adapter = planAdapter(model, loraConfig({ r: rank, lora_alpha: 2 * rank }));
     const stored = await startAdapter(adapter, base, seed);
-    const training = trainingRunner(backend, {
-      model,
-      find: storedTensors(base),
-      trainable: trainableAdapter(model, stored),
-      loss: nextToken,
-      ...(checkpointing !== undefined && { recompute: checkpointing }),
-    });
+    const batchOf = (rows: number, index: number) => randomBatch(rows, sequenceLength, model.vocabularySize, seed, index);
+    const shapesOf = (rows: number) => ({ training: [nextToken.shapeOf(batchOf(rows, 0))], evaluation: [] });
+    const step = { model, find: storedTensors(base), trainable: trainableAdapter(model, stored), loss: nextToken };
+    const given = { batchSize, accumulate: 1, ...memorySettings(options) };
+    const settings = memoryLimit === undefined ? given : settingsIn(planMemory({ ...step, ...given, limit: memoryLimit, shapesOf }));
+    const programs = { ...step, ...memorySettings(settings) };
+    const training = trainingRunner(backend, programs);
     const totalSteps = warmupSteps + steps;
     const events = train({
       training,
@@ -78,11 +97,8 @@ export const benchTraining = async (base: Base, options: TrainingBenchOptions, p
       optimiser: adamw(adapter.layout),
       schedule: { schedule: "constant", peak: 1e-4, warmupSteps: 0, totalSteps },
       epochs: 1,
-      epochBatches: () => ({
-        count: totalSteps,
-        batch: (index) => randomBatch(batchSize, sequenceLength, model.vocabularySize, seed, index),
-      }),
-      accumulate: 1,
+      epochBatches: () => ({ count: totalSteps * settings.accumulate, batch: (index) => batchOf(settings.batchSize, index) }),
+      accumulate: settings.accumulate,
       maxGradientNorm: 1,
       seed,
       heldOut: [],
@@ -110,6 +126,9 @@ export const benchTraining = async (base: Base, options: TrainingBenchOptions, p
       trainable: adapter.layout.size,
       loss,
       ...report(),
+      // Last, so that it is in none of the times.
+      settings,
+      estimate: estimateMemory({ ...programs, ...shapesOf(settings.batchSize) }),
     };
   } finally {
     await backend.dispose();

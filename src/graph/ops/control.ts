@@ -14,6 +14,7 @@ export interface GradientByHand {
 
 const withGradientOp: Op<GradientByHand> = {
   name: "with-gradient",
+  isView: true,
   operands: 1,
   infer: ([value]) => value,
   grad: ({ inputs: [, ...rest], attributes: { count, rule } }, dy) => {
@@ -58,6 +59,7 @@ const rebuild = (value: Tensor, replacements: ReadonlyMap<Tensor, Tensor>): Tens
 
 const checkpointOp: Op<undefined> = {
   name: "checkpoint",
+  isView: true,
   operands: 1,
   infer: ([value, ...sources]) => {
     needFloat32("checkpoint", value, ...sources);
@@ -83,6 +85,7 @@ export const checkpoint = (value: Tensor, sources: readonly Tensor[]): Tensor =>
 
 const rematerialiseOp: Op<undefined> = {
   name: "rematerialise",
+  isView: true,
   operands: 1,
   infer: ([value, source]) => {
     needFloat32("rematerialise", value, source);

@@ -10,6 +10,7 @@ export const int64s = (lowering: Lowering, values: readonly number[]): string =>
 
 const reshapeOp: Op<{ shape: readonly number[] }> = {
   name: "reshape",
+  isView: true,
   infer: ([x], { shape }) => {
     if (sizeOf(x.shape) !== sizeOf(shape) || !shape.every(Number.isInteger))
       throw new LowrankError("shape-mismatch", `reshape: ${shapeText(x.shape)} does not hold as many elements as ${shapeText(shape)}.`);

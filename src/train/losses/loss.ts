@@ -24,8 +24,16 @@ export interface StepShape {
   readonly T: number;
 }
 
+/** What a step may trade for memory. */
+export interface MemorySettings {
+  /** Whether layers' inner values are computed again for the backward pass; default from 1,024 tokens on. */
+  readonly recompute?: boolean;
+  /** Labelled positions whose logits exist at once; default as many as take 64 MB. */
+  readonly chunk?: number;
+}
+
 /** What a loss is computed from. */
-export interface LossContext {
+export interface LossContext extends MemorySettings {
   readonly model: Model;
   /** The model with what is trained at work. */
   readonly modules: Modules;
@@ -35,8 +43,6 @@ export interface LossContext {
   readonly differentiable: boolean;
   /** Is told the logits (B·T, E) of every router that `modules` go through, and the segments (B, T) of those tokens; only where something is made of them. */
   readonly onRouting?: (logits: Tensor, segments: Tensor) => void;
-  /** Whether layers' inner values are computed again for the backward pass; default from 1,024 tokens on. */
-  readonly recompute?: boolean;
 }
 
 /** A mean in two scalars, so that it can be taken over many batches. */

@@ -24,7 +24,7 @@ export const nextToken: Loss<Example, LabelledRows & TrainingBatch, LabelledShap
       weights,
       crossEntropy: headLoss(model, modules),
       trainable: modules.trainable,
-      chunk: chunkOf(model.head.outputs),
+      chunk: chunkOf(context),
       differentiable,
     });
     return { loss, weight: total(weights) };

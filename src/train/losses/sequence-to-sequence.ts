@@ -64,7 +64,7 @@ export const sequenceToSequence: Loss<SourceTarget, SourcedRows & TrainingBatch,
       weights,
       crossEntropy: headLoss(model, modules),
       trainable: modules.trainable,
-      chunk: chunkOf(model.head.outputs),
+      chunk: chunkOf(context),
       differentiable,
     });
     return { loss, weight: total(weights) };

@@ -1,0 +1,57 @@
+import { describe, expect, it } from "vitest";
+import {
+  add,
+  checkpoint,
+  concat,
+  exp,
+  gradients,
+  input,
+  multiply,
+  program,
+  reshape,
+  scalar,
+  tanh,
+  total,
+  weight,
+  type Tensor,
+} from "../graph/index.ts";
+import { liveBytes, mappedBytes } from "./live-bytes.ts";
+
+const size = 100;
+const vector = 4 * size;
+const x = input("x", [size]);
+const y = input("y", [size]);
+
+describe("bytes that are alive at once", () => {
+  const chain = (from: Tensor, length: number): Tensor => (length === 0 ? from : exp(chain(from, length - 1)));
+
+  it.each<[string, Record<string, Tensor>, number]>([
+    ["an op's value and its operand, but no input", { z: chain(x, 1) }, vector],
+    ["a chain: two at a time", { z: chain(x, 5) }, 2 * vector],
+    ["values that are needed again", { z: add(chain(x, 1), tanh(chain(x, 3))) }, 3 * vector],
+    ["a view together with what it shows", { z: add(chain(x, 1), reshape(reshape(chain(x, 1), [10, 10]), [size])) }, 3 * vector],
+    ["outputs to the end", { a: chain(x, 1), b: chain(y, 1), c: chain(add(x, y), 2) }, 3 * vector],
+    ["the last output before the first, whose chain is not begun", { a: chain(x, 3), b: chain(y, 1) }, 3 * vector],
+  ])("are those of %s", (_, outputs, bytes) => {
+    expect(liveBytes(program(outputs))).toBe(bytes);
+  });
+
+  it("are fewer where values are made again for the gradient", () => {
+    const layers = 6;
+    const layer = (h: Tensor): Tensor => tanh(tanh(tanh(multiply(h, scalar(2)))));
+    const stacked = (apply: (h: Tensor) => Tensor): number => {
+      let h = x;
+      for (let index = 0; index < layers; index++) h = apply(h);
+      const [gradient] = gradients(total(h), [x]);
+      return liveBytes(program({ gradient: concat([gradient], 0) }));
+    };
+    const [kept, again] = [stacked(layer), stacked((h) => checkpoint(layer(h), [h]))];
+    expect(kept).toBeGreaterThanOrEqual(3 * layers * vector);
+    expect(again).toBeLessThan((layers + 9) * vector);
+  });
+});
+
+it("bytes that are mapped are those of the weights, each once", () => {
+  const w = weight("w", { path: "/base.safetensors", offset: 0, bytes: vector, dtype: "f32", shape: [size] });
+  expect(mappedBytes(program({ a: add(x, w), b: multiply(y, w) }))).toBe(vector);
+});

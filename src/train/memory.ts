@@ -1,0 +1,44 @@
+/** @file How much memory training will take, from the shapes of its programs alone, and which of its settings fit into a limit. It measures nothing. */
+import { liveBytes, mappedBytes } from "../onnx/index.ts";
+import type { StepShape } from "./losses/loss.ts";
+import { lossProgram, trainingProgram, type StepOptions } from "./step.ts";
+
+/** Bytes of the process at its peak, by what takes them. */
+export interface MemoryEstimate {
+  /** Weights, mapped from their files. */
+  readonly weights: number;
+  /** Values that programs hold at once. */
+  readonly activations: number;
+  /** What is trained, its gradients and moments, and copies of them on their way between threads. */
+  readonly optimiser: number;
+  /** The process itself, its programs and what its allocators cannot use again. */
+  readonly overhead: number;
+  readonly total: number;
+}
+
+export interface MemoryOptions extends Omit<StepOptions, "shape"> {
+  /** The sizes of the programs that training compiles, and those of evaluations. */
+  readonly training: readonly StepShape[];
+  readonly evaluation: readonly StepShape[];
+}
+
+// Fitted to peaks measured over models, lengths and precisions (bench/memory.ts; docs/LOG.md has the errors).
+const processBytes = 135e6;
+const bytesPerOp = 17_000;
+const unusable = 0.055;
+const copiesOfParameters = 8;
+
+/** Estimates the peak of a run. */
+export const estimateMemory = ({ training, evaluation, ...options }: MemoryOptions): MemoryEstimate => {
+  const graphs = [
+    ...training.map((shape) => trainingProgram({ ...options, shape })),
+    ...evaluation.map((shape) => lossProgram({ ...options, shape })),
+  ];
+  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+  const weights = Math.max(...graphs.map(mappedBytes));
+  // A session keeps the memory of its largest run.
+  const activations = sum(graphs.map(liveBytes));
+  const optimiser = copiesOfParameters * 4 * options.trainable.layout.size;
+  const overhead = processBytes + bytesPerOp * sum(graphs.map(({ order }) => order.length)) + unusable * activations;
+  return { weights, activations, optimiser, overhead, total: weights + activations + optimiser + overhead };
+};
