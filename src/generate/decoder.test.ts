@@ -126,7 +126,7 @@ describe("a decoder", () => {
     const sizes = [...programs.keys()];
     // Chunks of 1, 16 and 32 tokens over caches of 0 (nothing cached), 16, 32, 48, 64, 80, 96, 112 and 128 places.
     expect(sizes.length).toBeLessThanOrEqual(27);
-    expect(sizes).toContain("1×128");
+    expect(sizes.filter((size) => size.startsWith("1×")).length).toBeGreaterThan(2);
     expect(backend.held()).toEqual({ residents: 0, programs: sizes.length });
     const decoder = await start();
     expect(backend.held().residents).toBe(2 * base.model.layers);
