@@ -11,5 +11,5 @@ export { predict, type Prediction, type PredictOptions } from "./predict.ts";
 export { verifyGolden, type Verification } from "./verify.ts";
 export { chooseWeights, hubCompose, openHub, type HubOptions } from "./lora-hub/lora-hub.ts";
 export { strategies, type Chosen, type StrategyName } from "./lora-hub/strategies.ts";
-export { embeddingScores, meanEmbedding } from "./route/embedding.ts";
+export { embeddingScores, meanEmbedding, sampleEmbedding, type SampleEmbedding } from "./route/embedding.ts";
 export { routeAdapters, type RouteOptions, type Suitability } from "./route/route.ts";

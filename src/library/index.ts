@@ -4,6 +4,7 @@ export { archiveName } from "./archive.ts";
 export type { Annotation } from "./annotate.ts";
 export type { Collected, CollectOptions } from "./collect.ts";
 export { adapterDigest, digestFile, type FileDigest } from "./digest.ts";
+export { vectorOf, vectorText, type DataEmbedding } from "./data-embedding.ts";
 export type { AdapterDifference, Difference, ModuleDifference } from "./diff.ts";
 export { folderDigest } from "./folder-digest.ts";
 export type { OpenLibraryOptions } from "./folder.ts";

@@ -5,7 +5,8 @@ import { someBase } from "./small-adapter.fixture.ts";
 
 const file = { bytes: 10, sha256: "c".repeat(64) };
 const record: AdapterRecord = {
-  format: 1,
+  format: 2,
+  embedding: null,
   digest: `sha256:${"d".repeat(64)}`,
   files: { "adapter_config.json": file, "adapter_model.safetensors": file },
   facts: { kind: "LORA", rank: 8, alpha: 16, parameters: 100 },

@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type Database from "libsql";
 import { LowrankError } from "../util/index.ts";
+import type { DataEmbedding } from "./data-embedding.ts";
 import { digestFile } from "./digest.ts";
 import type { LibraryFolder, Writer } from "./folder.ts";
 import { adapterPath } from "./layout.ts";
@@ -20,6 +21,8 @@ export interface Publication {
   readonly tags?: readonly string[];
   readonly metrics?: Readonly<Record<string, number>>;
   readonly lineage?: Partial<Lineage>;
+  /** What its training data are about. */
+  readonly embedding?: DataEmbedding | null;
   readonly licence?: string | null;
   readonly notes?: string;
 }
@@ -69,7 +72,7 @@ export const checkPublication = ({ name, aliases = [], tags = [], metrics = {} }
 };
 
 const fresh = ({ digest, files, facts, base, baseName }: StagedAdapter, now: string): AdapterRecord => ({
-  format: 1,
+  format: 2,
   digest,
   files,
   facts,
@@ -79,6 +82,7 @@ const fresh = ({ digest, files, facts, base, baseName }: StagedAdapter, now: str
   tags: [],
   metrics: {},
   lineage: { base, baseName, data: null, run: null, parents: [] },
+  embedding: null,
   licence: null,
   notes: "",
   created: now,
@@ -88,13 +92,14 @@ const fresh = ({ digest, files, facts, base, baseName }: StagedAdapter, now: str
 /** What was known, with what is said now in front of it. */
 const merged = (
   record: AdapterRecord,
-  { tags = [], metrics = {}, lineage = {}, licence, notes }: Publication,
+  { tags = [], metrics = {}, lineage = {}, embedding, licence, notes }: Publication,
   now: string,
 ): AdapterRecord => ({
   ...record,
   tags: [...new Set([...record.tags, ...tags])].sort(),
   metrics: { ...record.metrics, ...metrics },
   lineage: { ...record.lineage, ...Object.fromEntries(Object.entries(lineage).filter(([, value]) => value !== null)) },
+  embedding: embedding ?? record.embedding,
   licence: licence ?? record.licence,
   notes: notes !== undefined && notes !== "" ? notes : record.notes,
   updated: now,

@@ -139,7 +139,8 @@ export const mergedRecords = (ours: AdapterRecord | undefined, theirs: AdapterRe
   const later = theirs.updated > ours.updated ? theirs : ours;
   const { tags, metrics, lineage, licence, notes, updated } = later;
   const created = ours.created < theirs.created ? ours.created : theirs.created;
-  return { ...ours, tags, metrics, lineage, licence, notes, updated, created };
+  const embedding = later.embedding ?? ours.embedding ?? theirs.embedding;
+  return { ...ours, tags, metrics, lineage, embedding, licence, notes, updated, created };
 };
 
 /** The record under all names that another library gave it, and the versions whose number was taken here. */

@@ -1,10 +1,11 @@
 import { expect, it } from "vitest";
 import { someBase } from "./small-adapter.fixture.ts";
+import { vectorText } from "./data-embedding.ts";
 import { labelOf, recordOf, recordText, type AdapterRecord } from "./record.ts";
 
 const file = { bytes: 10, sha256: "c".repeat(64) };
 const record: AdapterRecord = {
-  format: 1,
+  format: 2,
   digest: `sha256:${"d".repeat(64)}`,
   files: { "adapter_config.json": file, "adapter_model.safetensors": file },
   facts: { kind: "LORA", rank: 8, alpha: 16, parameters: 100 },
@@ -14,6 +15,7 @@ const record: AdapterRecord = {
   tags: ["language=en"],
   metrics: { loss: 0.5 },
   lineage: { base: someBase, baseName: "org/base", data: null, run: null, parents: [{ digest: "sha256:1", weight: 0.5 }] },
+  embedding: { examples: 3, tokens: 20, vector: vectorText([0.5, -1]) },
   licence: null,
   notes: "",
   created: "2026-01-01T00:00:00.000Z",
@@ -26,8 +28,13 @@ it("comes back from its text, without what a later version may add", () => {
   expect(recordText(recordOf(JSON.parse(text) as Record<string, unknown>, "here"))).toBe(text);
 });
 
+it("is read as older releases wrote it, which knew no embedding", () => {
+  const { embedding: _, ...older } = { ...record, format: 1 };
+  expect(recordOf(older, "here")).toEqual({ ...record, embedding: null });
+});
+
 it.each<[key: keyof AdapterRecord, value: unknown]>([
-  ["format", 2],
+  ["format", 3],
   ["digest", "sha256:short"],
   ["digest", "../../etc"],
   ["files", { "adapter_config.json": file }],
@@ -40,6 +47,12 @@ it.each<[key: keyof AdapterRecord, value: unknown]>([
   ["tags", [1]],
   ["metrics", { loss: "low" }],
   ["lineage", { ...record.lineage, parents: [{}] }],
+  ["embedding", undefined],
+  ["embedding", { ...record.embedding, tokens: 0 }],
+  ["embedding", { ...record.embedding, vector: "" }],
+  ["embedding", { ...record.embedding, vector: "AAAA" }],
+  ["embedding", { ...record.embedding, vector: "AAAAAA==\n" }],
+  ["embedding", { ...record.embedding, vector: vectorText([1, NaN]) }],
   ["notes", undefined],
 ])("refuses %s %j", (key, value) => {
   expect(() => recordOf({ ...record, [key]: value }, "a.json")).toThrow(

@@ -1,6 +1,7 @@
 /** @file What the library knows of an adapter: one JSON record beside its files. It knows nothing about folders or the index. */
 import { isObject, sortedJson } from "../formats/index.ts";
 import { LowrankError } from "../util/index.ts";
+import { isEmbedding, type DataEmbedding } from "./data-embedding.ts";
 import type { FileDigest } from "./digest.ts";
 import { isName } from "./names.ts";
 
@@ -58,8 +59,8 @@ export interface AdapterFacts {
 }
 
 export interface AdapterRecord {
-  /** Of this form: 1. */
-  readonly format: 1;
+  /** Of this form. 1, which older releases wrote, knew no embedding; it is read as 2. */
+  readonly format: 2;
   readonly digest: string;
   readonly files: Readonly<Record<AdapterFile, FileDigest>>;
   readonly facts: AdapterFacts;
@@ -72,6 +73,8 @@ export interface AdapterRecord {
   readonly tags: readonly string[];
   readonly metrics: Readonly<Record<string, number>>;
   readonly lineage: Lineage;
+  /** What its training data are about, null where nobody has looked. */
+  readonly embedding: DataEmbedding | null;
   /** An SPDX name, as far as people gave one. */
   readonly licence: string | null;
   readonly notes: string;
@@ -98,7 +101,7 @@ const isFile = (value: unknown): boolean =>
   isObject(value) && isCount(value["bytes"]) && isText(value["sha256"]) && /^[0-9a-f]{64}$/.test(value["sha256"]);
 
 const checks: Readonly<Record<keyof AdapterRecord, (value: unknown) => boolean>> = {
-  format: (value) => value === 1,
+  format: (value) => value === 2,
   digest: isDigest,
   files: (value) => isObject(value) && adapterFiles.every((name) => isFile(value[name])),
   facts: (value) =>
@@ -116,14 +119,20 @@ const checks: Readonly<Record<keyof AdapterRecord, (value: unknown) => boolean>>
     isObject(value) &&
     [value["base"], value["baseName"], value["data"], value["run"]].every(isTextOrNull) &&
     isListOf(({ digest, weight }) => isText(digest) && typeof weight === "number")(value["parents"]),
+  embedding: (value) => value === null || isEmbedding(value),
   licence: isTextOrNull,
   notes: isText,
   created: isText,
   updated: isText,
 };
 
+/** A record of an earlier form as it would be written today. */
+const upgraded = (value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
+  value["format"] === 1 ? { ...value, format: 2, embedding: null } : value;
+
 /** Checks what was read as a record; `invalid-file` names the field that is none. Keys of later versions are dropped. */
-export const recordOf = (value: Readonly<Record<string, unknown>>, where: string): AdapterRecord => {
+export const recordOf = (given: Readonly<Record<string, unknown>>, where: string): AdapterRecord => {
+  const value = upgraded(given);
   for (const [key, holds] of Object.entries(checks))
     if (!holds(value[key]))
       throw new LowrankError("invalid-file", `"${key}" of the adapter's record is missing or damaged.`, {

@@ -118,6 +118,46 @@ describe("lowrank route", () => {
     expect(report).toMatchObject({ by: "arrow", adapters: [{ arrow: expect.any(Number) }, { arrow: expect.any(Number) }] });
   });
 
+  it("compares a text with the data that adapters were published with", async () => {
+    const assets = resolve(import.meta.dirname, "../../../assets");
+    const library = ["--library", place("library")];
+    for (const name of ["pirate", "weather"]) {
+      const words = [
+        "--model",
+        join(assets, "tiny"),
+        "--data",
+        join(assets, `data/${name}/train.jsonl`),
+        "--output",
+        place(`trained-${name}`),
+      ];
+      const { code } = await lowrank([
+        "train",
+        ...words,
+        ...library,
+        "--max-steps",
+        "1",
+        "--batch-size",
+        "2",
+        "--rank",
+        "2",
+        "--publish",
+        name,
+      ]);
+      expect(code).toBe(0);
+    }
+    const ranked = async (name: string): Promise<{ adapter: string; data: number }[]> => {
+      const data = ["--data", join(assets, `data/${name}/valid.jsonl`), "--examples", "4"];
+      const report = await lowrankJson(["route", "--adapter", "pirate", "--adapter", "weather", ...library, "--by", "data", ...data]);
+      return report["adapters"] as { adapter: string; data: number }[];
+    };
+    for (const name of ["pirate", "weather"]) {
+      const [first, second] = await ranked(name);
+      expect(first.adapter).toBe(name);
+      expect(first.data).toBeGreaterThan(0.5);
+      expect(second.data).toBeLessThan(0);
+    }
+  });
+
   it("wants one input", async () => {
     const { stderr } = await lowrank(["route", "--adapter", pirate]);
     expect(oneLine(stderr)).toContain("The input is a text, or examples with --data.");

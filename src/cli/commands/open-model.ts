@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { resolveModel } from "../../formats/index.ts";
 import { loadModel, type LanguageModel } from "../../language-model.ts";
-import type { ResolveAdapterOptions } from "../../library/index.ts";
+import type { AdapterRecord, ResolveAdapterOptions, ResolvedAdapter } from "../../library/index.ts";
 import { loadAdapter, loadedOn, type WeightedAdapter } from "../../lora/index.ts";
 import type { BaseOptions } from "../../models/index.ts";
 import type { PrecisionName } from "../../nn/index.ts";
@@ -66,16 +66,22 @@ export const openModel = async (
 ): Promise<LanguageModel> =>
   loadModel(await modelFolder(flags.model, context), { ...ortOptions(flags), ...precisionOf(flags.basePrecision), ...head });
 
-/** The folder of an adapter: the one that is named, or that of this name in the library or on the hub. */
-export const adapterFolder = async (reference: string, options: ResolveAdapterOptions, context: CommandContext): Promise<string> => {
-  if (existsSync(reference)) return reference;
+/** Where an adapter lies: in the folder that is named, or in that of this name in the library or on the hub. */
+const findAdapter = async (reference: string, options: ResolveAdapterOptions, context: CommandContext): Promise<ResolvedAdapter> => {
+  if (existsSync(reference)) return { directory: reference };
   const { resolveAdapter } = await import("../../library/index.ts"); // with SQLite, which folders do not need
-  return (await resolveAdapter(reference, { ...options, download: (name) => localFolder(name, context) })).directory;
+  return resolveAdapter(reference, { ...options, download: (name) => localFolder(name, context) });
 };
+
+/** The folder of an adapter. */
+export const adapterFolder = async (reference: string, options: ResolveAdapterOptions, context: CommandContext): Promise<string> =>
+  (await findAdapter(reference, options, context)).directory;
 
 /** An adapter with the name under which it was asked for. */
 export interface NamedAdapter extends WeightedAdapter {
   readonly directory: string;
+  /** What the library knows of one of its own. */
+  readonly record?: AdapterRecord;
 }
 
 /** Which adapters are taken, and from which library. */
@@ -94,9 +100,9 @@ export const openAdapters = async (
   const adapters: NamedAdapter[] = [];
   for (const { directory, weight } of references.map((reference) => parseAdapter(reference))) {
     const bases = { ...(backend === undefined ? { baseDigest: base.digest } : loadedOn(base, backend)), allowOtherBase };
-    const folder = await adapterFolder(directory, { ...bases, ...(library !== undefined && { library }) }, context);
-    const stored = await loadAdapter(folder, base.model, bases);
-    adapters.push({ ...stored, directory, weight });
+    const found = await findAdapter(directory, { ...bases, ...(library !== undefined && { library }) }, context);
+    const stored = await loadAdapter(found.directory, base.model, bases);
+    adapters.push({ ...stored, directory, weight, ...(found.record && { record: found.record }) });
   }
   return adapters;
 };

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { rows, writeRows } from "../../../test/faults/material.ts";
 import { tinyModel } from "../../../test/tiny-model.ts";
+import { vectorOf } from "../../library/index.ts";
 import { openBase } from "../../models/index.ts";
 import { lowrank, lowrankJson, oneLine } from "./command.fixture.ts";
 
@@ -62,6 +63,49 @@ describe("train --publish", () => {
     expect(refused.code).toBe(1);
     expect(oneLine(refused.stderr)).toContain("error: team/orders@2: The adapter was trained on the base sha256:");
     rmSync(other, { recursive: true });
+  });
+
+  const embeddingOf = async (name: string): Promise<{ examples: number; tokens: number; vector: string }> =>
+    (await lowrankJson(["library", "show", name, "--library", library]))["embedding"] as never;
+
+  it("stores what the data are about, by the base and the seed alone", async () => {
+    const stored = await embeddingOf("team/orders@1");
+    expect(stored).toMatchObject({ examples: 12, tokens: expect.any(Number) as number });
+    expect(vectorOf(stored)).toHaveLength((await openBase(model)).model.hiddenSize);
+    expect(await embeddingOf("team/orders@2")).toMatchObject({ tokens: stored.tokens });
+    await lowrankJson(train("again", "--publish", "again", "--rank", "3"));
+    expect(await embeddingOf("again")).toEqual(stored);
+    expect((await lowrank(["library", "show", "again", "--library", library])).stdout).toMatch(
+      /compared by +12 examples of its data, \d+ tokens/,
+    );
+  });
+
+  it("does so whatever the examples are", async () => {
+    const pairs = writeRows(join(folder, "pairs.jsonl"), [
+      { prompt: "Tom saw a cat.", chosen: " He ran.", rejected: " He slept." },
+      { prompt: "Mia had a hat.", chosen: " It was red.", rejected: " It was blue." },
+    ]);
+    const words = ["--data", pairs, "--eval-data", pairs, "--loss", "dpo", "--publish", "pairs"];
+    const common = ["--model", model, "--seq-length", "32", "--rank", "2", "--max-steps", "1", "--library", library];
+    await lowrankJson(["train", ...common, ...words, "--output", join(folder, "pairs")]);
+    expect((await embeddingOf("pairs")).examples).toBe(2);
+    const labelled = writeRows(
+      join(folder, "labelled.jsonl"),
+      ["bad", "good"].map((label) => ({ text: `It was ${label}.`, label })),
+    );
+    await lowrankJson([
+      "train",
+      ...common,
+      "--task",
+      "classify",
+      "--data",
+      labelled,
+      "--publish",
+      "judge",
+      "--output",
+      join(folder, "judge"),
+    ]);
+    expect((await embeddingOf("judge")).examples).toBe(2);
   });
 
   it.each<[what: string, words: string[], telling: string]>([

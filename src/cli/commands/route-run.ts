@@ -10,7 +10,8 @@ import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { formatFigure, formatPercent } from "../ui/format.ts";
 import { formatTable } from "../ui/table.ts";
-import { openAdapters, openModel } from "./open-model.ts";
+import type { Base } from "../../models/index.ts";
+import { openAdapters, openModel, type NamedAdapter } from "./open-model.ts";
 import type { RouteCommandOptions } from "./route.ts";
 
 const rows = 8;
@@ -53,6 +54,14 @@ const inputOf = async (model: LanguageModel, options: RouteCommandOptions): Prom
   }
 };
 
+/** What was stored when an adapter was published, made by this very base. */
+const publishedEmbedding = async ({ record }: NamedAdapter, base: Base): Promise<Float32Array | undefined> => {
+  if (record === undefined || record.embedding === null || record.lineage.base !== base.digest) return undefined;
+  const { vectorOf } = await import("../../library/index.ts");
+  const vector = vectorOf(record.embedding);
+  return vector.length === base.model.hiddenSize ? vector : undefined;
+};
+
 /** Higher is better. */
 const orders: Readonly<Record<RouteCommandOptions["by"], (suits: Suitability) => number>> = {
   loss: ({ gain = -Infinity }) => gain,
@@ -68,9 +77,13 @@ export const run = async (options: RouteCommandOptions, context: CommandContext)
     const batches = await inputOf(model, options);
     const paths = new Map(options.trainedOn.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]));
     const embeddings: (Float32Array | undefined)[] = [];
-    for (const reference of options.adapter) {
+    for (const [index, reference] of options.adapter.entries()) {
       const path = paths.get(reference);
-      embeddings.push(path === undefined ? undefined : await meanEmbedding(backend, base, await batchesOf(model, path, options)));
+      embeddings.push(
+        path === undefined
+          ? await publishedEmbedding(adapters[index], base)
+          : await meanEmbedding(backend, base, await batchesOf(model, path, options)),
+      );
     }
     const suits = await routeAdapters(backend, { base, adapters, batches, embeddings });
     const ranked = suits

@@ -13,7 +13,7 @@ const options = z.object({
   trainedOn: z
     .array(z.string().regex(/^[^=]+=.+$/, "data are given as adapter=path"))
     .default([])
-    .describe("what an adapter was trained on, to compare the input with: adapter=path")
+    .describe("what an adapter was trained on, to compare the input with: adapter=path; default what train --publish stored of it")
     .meta({ placeholder: "pair" }),
   by: z
     .enum(["loss", "arrow", "data"])
@@ -33,6 +33,7 @@ export const route = defineCommand({
   examples: [
     'lowrank route --adapter runs/pirate --adapter runs/weather "Arr, the ship sails at dawn."',
     "lowrank route --adapter runs/a --adapter runs/b --data five.jsonl --by arrow",
+    'lowrank route --adapter team/orders --adapter team/returns --by data "Where is my parcel?"',
   ],
   positional: ["text"],
   options,

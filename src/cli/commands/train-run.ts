@@ -1,5 +1,6 @@
 /** @file What `lowrank train` does. */
 import { fingerprint } from "../../data/index.ts";
+import { sampleEmbedding } from "../../evaluate/index.ts";
 import type { StoredAdapter } from "../../lora/index.ts";
 import type { CommandContext } from "../context.ts";
 import { formatBytes, formatCount, formatPercent } from "../ui/format.ts";
@@ -54,8 +55,11 @@ export const run = async (options: TrainOptions, context: CommandContext): Promi
       context.out(
         `Adapter in ${options.output}: ${formatBytes(bytes)}, ${formatCount(result.trainable)} parameters, ${formatPercent(result.trainable / result.total)} of all.`,
       );
-      if (publish !== undefined)
-        return { ...result, published: await publish(result, fingerprint(loss.kind, data.data.examples), context) };
+      if (publish !== undefined) {
+        const { examples } = data.data;
+        const embedding = await sampleEmbedding(backend, base, loss.kind, examples, options.seed);
+        return { ...result, published: await publish(result, { fingerprint: fingerprint(loss.kind, examples), embedding }, context) };
+      }
       const use = base.model.head.predicts === "tokens" ? "generate" : "classify";
       context.out(`Try it: lowrank ${use} --model ${options.model} --adapter ${options.output} "…"`);
     }

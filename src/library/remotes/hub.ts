@@ -117,7 +117,7 @@ export const hubRemote = async (address: string, options: HubOptions = {}): Prom
     const numberOr = (value: unknown): number | null => (typeof value === "number" ? value : null);
     const configured = config["base_model_name_or_path"];
     return {
-      format: 1,
+      format: 2,
       digest: adapterDigest({ weights: weights.sha256, config, base }),
       files,
       facts: {
@@ -138,6 +138,7 @@ export const hubRemote = async (address: string, options: HubOptions = {}): Prom
         run: `hub:${id}`,
         parents: [],
       },
+      embedding: null,
       licence: card.licence,
       notes: "",
       created: now,

@@ -14,7 +14,7 @@ const options = z.object({
 });
 
 const lines = (record: AdapterRecord, path: string): [title: string, text: string][] => {
-  const { names, aliases, retired, tags, metrics, lineage, facts, files } = record;
+  const { names, aliases, retired, tags, metrics, lineage, embedding, facts, files } = record;
   const bytes = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
   const parents = lineage.parents.map(({ name, digest, weight }) => `${weight} × ${name ?? digest}`).join(" + ");
   return [
@@ -28,6 +28,10 @@ const lines = (record: AdapterRecord, path: string): [title: string, text: strin
     ["tags", tags.join(", ")],
     ["metrics", metricsText(metrics)],
     ["data", lineage.data ?? ""],
+    [
+      "compared by",
+      embedding === null ? "" : `${formatCount(embedding.examples)} examples of its data, ${formatCount(embedding.tokens)} tokens`,
+    ],
     ["run", lineage.run ?? ""],
     ["composed of", parents],
     ["licence", record.licence ?? ""],
