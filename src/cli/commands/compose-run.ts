@@ -5,25 +5,32 @@ import { ortBackend } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { checkOutputFolder } from "../output-place.ts";
+import { parseAdapter } from "./adapter-flag.ts";
 import { publishComposed, writeComposed } from "./composed-adapter.ts";
 import type { ComposeCommandOptions } from "./compose.ts";
 import { modelFolder, openAdapters, ortOptions } from "./open-model.ts";
 
-/** The factors of all patterns that find a module, multiplied. */
-const moduleWeights = (given: readonly string[]): ((module: string) => number) => {
+/** The factors of all patterns that find a module, multiplied: those of all adapters and those of the one that is asked for, by its name before a colon. */
+const moduleWeights = (given: readonly string[], adapters: readonly string[]): ((module: string, adapter: number) => number) => {
+  const names = adapters.map((reference) => parseAdapter(reference).directory);
   const factors = given.map((pair) => {
     const at = pair.lastIndexOf("=");
+    const owner = names.find((name) => pair.startsWith(`${name}:`));
+    const pattern = pair.slice(owner === undefined ? 0 : owner.length + 1, at);
     try {
-      return { pattern: new RegExp(pair.slice(0, at)), factor: Number(pair.slice(at + 1)) };
+      return { owner, pattern: new RegExp(pattern), factor: Number(pair.slice(at + 1)) };
     } catch (cause) {
-      throw new LowrankError("invalid-argument", `--module-weight: ${pair.slice(0, at)} is not a regular expression.`, { cause });
+      throw new LowrankError("invalid-argument", `--module-weight: ${pattern} is not a regular expression.`, { cause });
     }
   });
-  return (module) => factors.reduce((product, { pattern, factor }) => (pattern.test(module) ? product * factor : product), 1);
+  return (module, adapter) =>
+    factors
+      .filter(({ owner, pattern }) => (owner ?? names[adapter]) === names[adapter] && pattern.test(module))
+      .reduce((product, { factor }) => product * factor, 1);
 };
 
 export const run = async (options: ComposeCommandOptions, context: CommandContext): Promise<object> => {
-  const moduleWeight = moduleWeights(options.moduleWeight);
+  const moduleWeight = moduleWeights(options.moduleWeight, options.adapter);
   await checkOutputFolder(options.output, options.force);
   const base = await openBase(await modelFolder(options.model, context));
   const backend = ortBackend(ortOptions(options));

@@ -45,6 +45,17 @@ describe("lowrank compose", () => {
     expect(report["energy"] as number).toBeCloseTo(1 - (report["error"] as number) ** 2, 10);
   });
 
+  it("weighs modules, of all adapters or of one", async () => {
+    const make = async (name: string, ...words: string[]): Promise<string> => {
+      const both = ["compose", "--adapter", pirate, "--adapter", weather];
+      expect((await lowrank([...both, ...words, "--output", place(name)])).code).toBe(0);
+      return folderDigest(place(name));
+    };
+    const each = ["--module-weight", `${pirate}:q_proj=0.5`, "--module-weight", `${weather}:q_proj=0.5`];
+    expect(await make("each", ...each)).toBe(await make("all", "--module-weight", "q_proj=0.5"));
+    expect(await make("first", ...each.slice(0, 2))).not.toBe(await make("second", ...each.slice(2)));
+  });
+
   it.each<[string, string[], string]>([
     ["an unknown method", ["--method", "mean"], 'There is no method "mean". Choose among cat, svd,'],
     ["a pattern that is none", ["--module-weight", "(=1"], "--module-weight: ( is not a regular expression."],

@@ -25,7 +25,9 @@ const options = z.object({
   moduleWeight: z
     .array(z.string().regex(/^.+=-?(\d+\.?\d*|\.\d+)$/, "a module's weight is given as pattern=number"))
     .default([])
-    .describe("factor on all weights in modules that a regular expression finds, for example layers.0=0.5")
+    .describe(
+      "factor on the weights in modules that a regular expression finds, for example layers.0=0.5; of one adapter: runs/tales:layers.0=0.5",
+    )
     .meta({ placeholder: "pattern=number" }),
   seed: z.int().default(0).describe("decides what DARE drops"),
   output: z.string().describe("folder for the adapter, in PEFT's form").meta({ placeholder: "dir" }),
@@ -49,6 +51,7 @@ export const compose = defineCommand({
     "lowrank compose --adapter runs/pirate:0.5 --adapter runs/weather:0.5 --output runs/both",
     "lowrank compose --adapter runs/pirate --adapter runs/weather --method svd --rank 8 --output runs/both",
     "lowrank compose --adapter runs/chatty --adapter runs/rude:-1 --output runs/polite",
+    "lowrank compose --adapter runs/a --adapter runs/b --module-weight runs/a:layers.0=0.5 --module-weight runs/b:mlp=0 --output runs/both",
   ],
   options,
   load: () => import("./compose-run.ts"),

@@ -93,7 +93,7 @@ describe("lowrank generate --prompts", () => {
       [{ prompt: "a", adapter: 4 }],
       'wrong.jsonl:1: "adapter" must be the name of an adapter or a list of them, but it is 4.',
     ],
-    ["an adapter that is not there", [{ prompt: "a" }, { prompt: "a", adapter: "weather@7" }], "wrong.jsonl:2, "],
+    ["an adapter that is not there", [{ prompt: "a" }, { prompt: "a", adapter: "weather@7" }], "wrong.jsonl:2: "],
   ])("refuses %s with its line", async (_, rows, message) => {
     const { stderr, code } = await lowrank(["generate", "--model", tiny, "--library", library, "--prompts", jsonl("wrong.jsonl", rows)]);
     expect(oneLine(stderr)).toContain(message);

@@ -63,8 +63,7 @@ export const rowAdapters = async (
         return await uses(referencesIn(row, column, otherwise));
       } catch (error) {
         if (!LowrankError.is(error) || error.where === row.where) throw error;
-        const where = [row.where, ...(error.where === undefined ? [] : [error.where])].join(", ");
-        throw new LowrankError(error.code, error.message, { where, cause: error, ...(error.fix !== undefined && { fix: error.fix }) });
+        throw new LowrankError(error.code, error.message, { where: row.where, cause: error });
       }
     },
   };

@@ -129,6 +129,18 @@ describe("composition", () => {
     expect(relative(whole, await logitsAfter(backend, base, ids, upper))).toBeLessThan(1e-5);
   });
 
+  it("weighs each adapter in each module by itself", async () => {
+    const [one, other] = await adapters([0.5, -1], [{ r: 2 }, { r: 3 }]);
+    const lower = (module: string): number => (module.includes("layers.0") ? 0.25 : 1);
+    const { stored } = await composeAdapters(backend, base, [one, other], {
+      moduleWeight: (module, index) => (index === 0 ? lower(module) : 1),
+    });
+    const { stored: alone } = await composeAdapters(backend, base, [one], { moduleWeight: lower });
+    const expected = await logitsAfter(backend, base, ids, [{ ...alone, weight: 1 }, other]);
+    expect(relative(await logitsAfter(backend, base, ids, [{ ...stored, weight: 1 }]), expected)).toBeLessThan(1e-5);
+    expect(relative(await logitsAfter(backend, base, ids, [one, other]), expected)).toBeGreaterThan(1e-3);
+  });
+
   it("brings DoRA to the nearest product, and says what that loses", async () => {
     const given = await adapters([1], [{ r: 2, use_dora: true, target_modules: ["v_proj"] }]);
     const exact = await logitsAfter(backend, base, ids, given);

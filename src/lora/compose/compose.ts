@@ -17,8 +17,8 @@ export interface ComposeOptions extends Partial<Pick<MethodOptions, "density" | 
   readonly method?: string;
   /** Rank of the result where the method chooses one. Default: the largest of the adapters'. */
   readonly rank?: number;
-  /** A factor on every adapter's weight, by module. Default 1. */
-  readonly moduleWeight?: (module: string) => number;
+  /** A factor on an adapter's weight, by module and the adapter's place. Default 1. */
+  readonly moduleWeight?: (module: string, adapter: number) => number;
   /** Decides what DARE drops. Default 0. */
   readonly seed?: number;
 }
@@ -95,7 +95,7 @@ export const composeAdapters = async (
   for (const module of new Set(adapters.flatMap(({ adapter }) => [...adapter.targets.keys()]))) {
     const ranks = adapters.flatMap(({ adapter }) => adapter.targets.get(module)?.rank ?? []);
     const own = rank ?? Math.max(...ranks);
-    const weighted = adapters.map((stored) => ({ ...stored, weight: stored.weight * moduleWeight(module) }));
+    const weighted = adapters.map((stored, index) => ({ ...stored, weight: stored.weight * moduleWeight(module, index) }));
     const terms = await termsOf(backend, base, weighted, module, own);
     const result = await methods[method](terms, { backend, rank: own, energy, density, signs, seed: seed + hashText(module), module });
     products.set(module, result);
