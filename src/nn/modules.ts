@@ -8,8 +8,8 @@ import { precisions, type Precision } from "./precision/precision.ts";
 export interface FrozenLinear {
   /** (out, in), in float32. */
   readonly weight: Tensor;
-  /** y·W: (N, out) → (N, in), as its gradient has it; `sizes` are the largest of each row of y, (N, 1). */
-  back(y: Tensor, sizes: Tensor): Tensor;
+  /** p·W for rows of probabilities: (N, out) → (N, in); `sizes` are the largest of each row, (N, 1). */
+  back(p: Tensor, sizes: Tensor): Tensor;
 }
 
 export interface Modules {
@@ -83,7 +83,7 @@ export const modulesOf = ({ find, aliases = {}, turned = new Set(), padding = ne
     frozenLinear: (module) => {
       const found = tensor(`${module}.weight`);
       if (wanted.has(found) || turned.has(module) || resolve(`${module}.bias`) !== undefined) return undefined;
-      return { weight: found, back: (y, sizes) => formOf(module)?.productBack?.(y, partOf(module), sizes) ?? matmul(y, found) };
+      return { weight: found, back: (p, sizes) => formOf(module)?.productBack?.(p, partOf(module), sizes) ?? matmul(p, found) };
     },
     trainable: wanted,
   };

@@ -15,8 +15,10 @@ const rowSizesOp: Op<undefined> = {
   // Rounding counts as the identity, so that how it is scaled has no gradient.
   grad: noGradient,
   onnx: (lowering, [x]) => {
-    const largest = lowering.emit("ReduceMax", [lowering.emit("Abs", [x]), int64s(lowering, [1])], { keepdims: { int: 1 } });
-    return lowering.emit("Add", [largest, lowering.constant(f32([tiny]))]);
+    // Two passes that only read x cost less than one that writes |x|.
+    const extreme = (type: string): string => lowering.emit(type, [x, int64s(lowering, [1])], { keepdims: { int: 1 } });
+    const lowest = lowering.emit("Neg", [extreme("ReduceMin")]);
+    return lowering.emit("Max", [extreme("ReduceMax"), lowest, lowering.constant(f32([tiny]))]);
   },
   reference: ([{ data, shape }]) => {
     const [M, K] = shape;
@@ -29,36 +31,38 @@ const rowSizesOp: Op<undefined> = {
 /** Largest size in each row of x (M, K): (M, 1), never 0; no gradient. */
 const rowSizes = (x: Tensor): Tensor => node(rowSizesOp, [x], undefined);
 
-// The rules of ONNX's DynamicQuantizeLinear: 8 bits between the smallest and the largest value, zero among them.
-const dynamic = (values: Float32Array) => {
-  let [low, high] = [0, 0];
-  for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
-  const step = Math.fround(Math.fround(high - low) / 255) || 1;
-  const even = (value: number): number => {
-    const down = Math.floor(value);
-    return value - down === 0.5 ? down + (down % 2) : Math.round(value);
-  };
-  const clip = (value: number): number => Math.max(0, Math.min(255, value));
-  const zero = clip(even(Math.fround(-low / step)));
-  return { step, integers: values.map((value) => clip(even(Math.fround(value / step)) + zero) - zero) };
+interface Rounding {
+  /** Steps to a row's size, and the byte that stands for zero: 127 of 128 where values have signs, all 255 where they have none. */
+  readonly steps: number;
+  readonly zero: number;
+}
+
+const signed: Rounding = { steps: 127, zero: 128 };
+const unsigned: Rounding = { steps: 255, zero: 0 };
+
+const even = (value: number): number => {
+  const down = Math.floor(value);
+  return value - down === 0.5 ? down + (down % 2) : Math.round(value);
 };
 
-const int8Reference = ([x, { data: sizeData }, weights, scales]: readonly HostTensor[], N: number): Float32Array => {
+const int8Reference = ([x, sizes, weights, scales]: readonly HostTensor[], N: number, { steps, zero }: Rounding): Float32Array => {
   const [M, K] = x.shape;
-  const data = x.data as Float32Array;
-  const sizes = sizeData as Float32Array;
-  const { step, integers } = dynamic(data.map((value, index) => value / sizes[Math.floor(index / K)]));
+  const perStep = Float32Array.from(sizes.data as Float32Array, (size) => size * Math.fround(1 / steps));
+  const integers = Float32Array.from(x.data as Float32Array, (value, index) => {
+    const rounded = even(Math.fround(value / perStep[Math.floor(index / K)])) + zero;
+    return Math.max(0, Math.min(255, rounded)) - zero;
+  });
   const result = new Float32Array(M * N);
   for (let m = 0; m < M; m++)
     for (let n = 0; n < N; n++) {
       let sum = 0;
       for (let k = 0; k < K; k++) sum += integers[m * K + k] * Number(weights.data[k * N + n]);
-      result[m * N + n] = sum * step * Number(scales.data[n]) * sizes[m];
+      result[m * N + n] = sum * Number(scales.data[n]) * perStep[m];
     }
   return result;
 };
 
-const int8MatmulOp: Op = {
+const int8MatmulOp: Op<Rounding> = {
   name: "int8-matmul",
   operands: 4,
   infer: (inputs) => {
@@ -83,17 +87,29 @@ const int8MatmulOp: Op = {
       throw new LowrankError("graph-invalid", "int8-matmul: a weight without its form for the way back has no gradient.");
     return [int8Matmul(dy, { weights: back, scales: backScales, back: { weights, scales } })];
   },
-  onnx: (lowering, [x, sizes, weights, scales]) => {
+  onnx: (lowering, [x, sizes, weights, scales], { inputs: [{ shape }], attributes: { steps, zero } }) => {
     if (lowering.device !== "cpu")
       return lowering.emit("MatMul", [x, lowering.emit("DequantizeLinear", [weights, scales], { axis: { int: 1 } })]);
     lowering.prepack();
-    const even = lowering.emit("Div", [x, sizes]);
+    const M = shape[0];
+    const bytes = (of: readonly number[], data: Uint8Array): string => lowering.constant({ dtype: "u8", shape: of, data });
+    const perStep = lowering.emit("Mul", [sizes, lowering.constant(f32([1 / steps]))]); // (M, 1)
     // Products of one x share everything up to here: the runtime merges equal nodes.
-    const [integers, step, zero] = lowering.emitAll(3, "DynamicQuantizeLinear", [even]);
-    const product = lowering.emit("MatMulIntegerToFloat", [integers, weights, step, scales, zero], {}, "com.microsoft");
-    return lowering.emit("Mul", [product, sizes]);
+    const integers = lowering.emit(
+      "QuantizeLinear",
+      [x, lowering.emit("Reshape", [perStep, int64s(lowering, [M])]), bytes([M], new Uint8Array(M).fill(zero))],
+      { axis: { int: 0 } },
+    );
+    const one = lowering.constant(f32([1], []));
+    const product = lowering.emit(
+      "MatMulIntegerToFloat",
+      [integers, weights, one, scales, bytes([], Uint8Array.of(zero))],
+      {},
+      "com.microsoft",
+    );
+    return lowering.emit("Mul", [product, perStep]);
   },
-  reference: (inputs, { shape }) => int8Reference(inputs, shape[1]),
+  reference: (inputs, { shape, attributes }) => int8Reference(inputs, shape[1], attributes),
 };
 
 interface Int8Matrix {
@@ -109,11 +125,15 @@ export interface Int8Weight extends Int8Matrix {
 }
 
 /**
- * x·W for x (M, K) and a weight in 8 bits: each row of x is divided by its largest size (`sizes`, (M, 1), where they are known)
- * and rounded to 8 bits, the product is exact in integers.
+ * x·W for x (M, K) and a weight in 8 bits: each row of x is divided by its largest size and rounded to 8 bits, the product is exact in integers.
  * @example int8Matmul(x, { weights, scales }) // (M, N)
  */
-export const int8Matmul = (x: Tensor, { weights, scales, back }: Int8Weight, sizes = rowSizes(x)): Tensor =>
-  node(int8MatmulOp, [x, sizes, weights, scales, ...(back === undefined ? [] : [back.weights, back.scales])], undefined);
+export const int8Matmul = (x: Tensor, weight: Int8Weight): Tensor => product(x, rowSizes(x), weight, signed);
+
+/** The same for an x without negative elements, such as probabilities, whose largest of each row are known: sizes (M, 1). */
+export const int8MatmulPositive = (x: Tensor, sizes: Tensor, weight: Int8Weight): Tensor => product(x, sizes, weight, unsigned);
+
+const product = (x: Tensor, sizes: Tensor, { weights, scales, back }: Int8Weight, rounding: Rounding): Tensor =>
+  node(int8MatmulOp, [x, sizes, weights, scales, ...(back === undefined ? [] : [back.weights, back.scales])], rounding);
 
 export const quantisedOps = { "row-sizes": rowSizesOp, "int8-matmul": int8MatmulOp };
