@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
 import {
   add,
+  cast,
   checkpoint,
   concat,
   exp,
   gradients,
   input,
+  int8Matmul,
   multiply,
   program,
   reshape,
@@ -15,7 +17,7 @@ import {
   weight,
   type Tensor,
 } from "../graph/index.ts";
-import { liveBytes, mappedBytes } from "./live-bytes.ts";
+import { liveBytes, mappedBytes, packedBytes } from "./live-bytes.ts";
 
 const size = 100;
 const vector = 4 * size;
@@ -51,7 +53,23 @@ describe("bytes that are alive at once", () => {
   });
 });
 
-it("bytes that are mapped are those of the weights, each once", () => {
+describe("bytes of weights", () => {
   const w = weight("w", { path: "/base.safetensors", offset: 0, bytes: vector, dtype: "f32", shape: [size] });
-  expect(mappedBytes(program({ a: add(x, w), b: multiply(y, w) }))).toBe(vector);
+  const eight = (name: string, shape: readonly number[]): Tensor =>
+    weight(name, { path: "/base.safetensors", offset: 0, bytes: 100, dtype: "i8", shape });
+  const scales = input("scales", [10]);
+  const rows = input("rows", [2, 10]);
+
+  it("that are mapped count once", () => {
+    expect(mappedBytes(program({ a: add(x, w), b: multiply(y, w) }))).toBe(vector);
+    expect(packedBytes(program({ a: add(x, w), b: multiply(y, w) }))).toBe(0);
+  });
+
+  it("count twice where they are packed for one op and read by another", () => {
+    const shared = eight("shared", [10, 10]);
+    const product = (weights: Tensor): Tensor => int8Matmul(rows, { weights, scales });
+    expect(packedBytes(program({ a: product(shared) }))).toBe(0);
+    expect(packedBytes(program({ a: product(shared), b: cast(shared, "f32") }))).toBe(100);
+    expect(packedBytes(program({ a: product(eight("own", [10, 10])), b: cast(shared, "f32") }))).toBe(0);
+  });
 });

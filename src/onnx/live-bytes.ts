@@ -1,6 +1,7 @@
 /** @file How many bytes a program's values take at once while ONNX Runtime runs it. It runs nothing. */
 import { operandsOf, weightOf, type Graph, type Tensor } from "../graph/index.ts";
 import { dtypes, sizeOf } from "../util/index.ts";
+import { emitOnnx } from "./emit.ts";
 
 const bytesOf = ({ dtype, shape }: Tensor): number => sizeOf(shape) * dtypes[dtype].bytes;
 
@@ -55,3 +56,12 @@ export const liveBytes = (graph: Graph): number => {
 /** The bytes of the weights that a program maps. */
 export const mappedBytes = ({ order }: Graph): number =>
   order.reduce((total, tensor) => total + (weightOf(tensor)?.location.bytes ?? 0), 0);
+
+/** The bytes of copies that ONNX Runtime keeps beside mapped weights: where it packs them, of those that ops of another kind read as well. */
+export const packedBytes = (graph: Graph): number => {
+  if (!emitOnnx(graph).prepacks) return 0;
+  const readers = new Map<Tensor, Set<Tensor["op"]>>();
+  for (const tensor of graph.order)
+    for (const operand of operandsOf(tensor)) readers.set(operand, (readers.get(operand) ?? new Set()).add(tensor.op));
+  return [...readers].reduce((total, [tensor, kinds]) => total + (kinds.size > 1 ? (weightOf(tensor)?.location.bytes ?? 0) : 0), 0);
+};

@@ -1,11 +1,11 @@
 /** @file How much memory training will take, from the shapes of its programs alone, and which of its settings fit into a limit. It measures nothing. */
-import { liveBytes, mappedBytes } from "../onnx/index.ts";
+import { liveBytes, mappedBytes, packedBytes } from "../onnx/index.ts";
 import type { StepShape } from "./losses/loss.ts";
 import { lossProgram, trainingProgram, type StepOptions } from "./step.ts";
 
 /** Bytes of the process at its peak, by what takes them. */
 export interface MemoryEstimate {
-  /** Weights, mapped from their files. */
+  /** Weights, mapped from their files, and copies of them. */
   readonly weights: number;
   /** Values that programs hold at once. */
   readonly activations: number;
@@ -35,7 +35,8 @@ export const estimateMemory = ({ training, evaluation, ...options }: MemoryOptio
     ...evaluation.map((shape) => lossProgram({ ...options, shape })),
   ];
   const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
-  const weights = Math.max(...graphs.map(mappedBytes));
+  // Files are mapped once for all programs, copies are made for each; whether there are any, the first one tells.
+  const weights = Math.max(...graphs.map(mappedBytes)) + graphs.length * packedBytes(graphs[0]);
   // A session keeps the memory of its largest run.
   const activations = sum(graphs.map(liveBytes));
   const optimiser = copiesOfParameters * 4 * options.trainable.layout.size;
