@@ -8,7 +8,7 @@ import { planEpoch } from "../data/index.ts";
 
 const T = 32;
 const { model, find, trainable, loss } = adaptedModel();
-const subject = { model, find, trainable, loss };
+const subject = { model, find, trainable, loss, tokens: 1000 };
 const shapesOf = (B: number): ReturnType<MemoryPlanOptions["shapesOf"]> => ({ training: [{ B, T, L: B * T } as never], evaluation: [] });
 const options = { ...subject, batchSize: 1024, accumulate: 2, shapesOf };
 const totalOf = (batchSize: number, recompute: boolean, chunk = 2 ** 19): number =>
@@ -24,7 +24,7 @@ describe("an estimate", () => {
     expect(totalOf(1024, true)).toBeLessThan(totalOf(1024, false));
   });
 
-  it("adds programs of several sizes up, because their memory is kept", () => {
+  it("adds programs of several sizes up, because each keeps its memory", () => {
     const [one, other] = [shapesOf(4).training, shapesOf(6).training];
     const activations = (training: typeof one, evaluation: typeof one = []): number =>
       estimateMemory({ ...subject, training, evaluation }).activations;

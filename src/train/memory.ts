@@ -5,13 +5,13 @@ import { lossProgram, trainingProgram, type StepOptions } from "./step.ts";
 
 /** Bytes of the process at its peak, by what takes them. */
 export interface MemoryEstimate {
-  /** Weights, mapped from their files, and copies of them. */
+  /** Weights, mapped from their files by every program (which share the pages, but all count as the process's), and copies of them. */
   readonly weights: number;
   /** Values that programs hold at once. */
   readonly activations: number;
   /** What is trained, its gradients and moments, and copies of them on their way between threads. */
   readonly optimiser: number;
-  /** The process itself, its programs and what its allocators cannot use again. */
+  /** The process itself with its data, its programs and what its allocators cannot use again. */
   readonly overhead: number;
   readonly total: number;
 }
@@ -20,6 +20,8 @@ export interface MemoryOptions extends Omit<StepOptions, "shape"> {
   /** The sizes of the programs that training compiles, and those of evaluations. */
   readonly training: readonly StepShape[];
   readonly evaluation: readonly StepShape[];
+  /** Tokens of the data that the process holds. */
+  readonly tokens: number;
 }
 
 // Fitted to peaks measured over models, lengths and precisions (bench/memory.ts; docs/LOG.md has the errors).
@@ -27,19 +29,24 @@ const processBytes = 135e6;
 const bytesPerOp = 17_000;
 const unusable = 0.055;
 const copiesOfParameters = 8;
+const bytesPerToken = 8;
+// What reading data leaves behind until it is collected.
+const garbagePerToken = 250;
+const mostGarbage = 150e6;
 
 /** Estimates the peak of a run. */
-export const estimateMemory = ({ training, evaluation, ...options }: MemoryOptions): MemoryEstimate => {
+export const estimateMemory = ({ training, evaluation, tokens, ...options }: MemoryOptions): MemoryEstimate => {
   const graphs = [
     ...training.map((shape) => trainingProgram({ ...options, shape })),
     ...evaluation.map((shape) => lossProgram({ ...options, shape })),
   ];
   const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
-  // Files are mapped once for all programs, copies are made for each; whether there are any, the first one tells.
-  const weights = Math.max(...graphs.map(mappedBytes)) + graphs.length * packedBytes(graphs[0]);
+  // Each program maps the files and makes copies of its own; whether there are any, the first one tells.
+  const weights = sum(graphs.map(mappedBytes)) + graphs.length * packedBytes(graphs[0]);
   // A session keeps the memory of its largest run.
   const activations = sum(graphs.map(liveBytes));
   const optimiser = copiesOfParameters * 4 * options.trainable.layout.size;
-  const overhead = processBytes + bytesPerOp * sum(graphs.map(({ order }) => order.length)) + unusable * activations;
+  const data = bytesPerToken * tokens + Math.min(mostGarbage, garbagePerToken * tokens);
+  const overhead = processBytes + data + bytesPerOp * sum(graphs.map(({ order }) => order.length)) + unusable * activations;
   return { weights, activations, optimiser, overhead, total: weights + activations + optimiser + overhead };
 };

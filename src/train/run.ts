@@ -197,6 +197,7 @@ const planOfMemory = <Example>({ subject, settings, loss, data, heldOut }: RunOp
     trainable: trainableOf(subject),
     loss,
     ...memorySettings(settings),
+    tokens: data.report.tokens + (heldOut?.report.tokens ?? 0),
     batchSize: settings.batchSize,
     accumulate: settings.accumulate,
     shapesOf: (batchSize) => ({

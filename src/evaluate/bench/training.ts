@@ -85,7 +85,7 @@ export const benchTraining = async (base: Base, options: TrainingBenchOptions, p
     const stored = await startAdapter(adapter, base, seed);
     const batchOf = (rows: number, index: number) => randomBatch(rows, sequenceLength, model.vocabularySize, seed, index);
     const shapesOf = (rows: number) => ({ training: [nextToken.shapeOf(batchOf(rows, 0))], evaluation: [] });
-    const step = { model, find: storedTensors(base), trainable: trainableAdapter(model, stored), loss: nextToken };
+    const step = { model, find: storedTensors(base), trainable: trainableAdapter(model, stored), loss: nextToken, tokens: 0 };
     const given = { batchSize, accumulate: 1, ...memorySettings(options) };
     const settings = memoryLimit === undefined ? given : settingsIn(planMemory({ ...step, ...given, limit: memoryLimit, shapesOf }));
     const programs = { ...step, ...memorySettings(settings) };
