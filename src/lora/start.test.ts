@@ -7,7 +7,7 @@ import { largestDifference, logitsAfter } from "../../test/model-logits.ts";
 import { tinyModel } from "../../test/tiny-model.ts";
 import { readJsonObject, readPeftAdapter, writeFileAtomically, writePeftAdapter } from "../formats/index.ts";
 import { openBase, storedValues, type Base } from "../models/index.ts";
-import { precisions } from "../nn/index.ts";
+import { precisions, type PrecisionName } from "../nn/index.ts";
 import { ortBackend } from "../runtime/index.ts";
 import { f32, random, type HostTensor } from "../util/index.ts";
 import { planAdapter, valuesOf, type StoredAdapter } from "./adapter.ts";
@@ -23,14 +23,13 @@ const ids = [5, 17, 40, 3];
 
 let folder: string;
 let base: Base;
-let rounded: Base;
+let model: string;
 let turned: Base;
 beforeAll(async () => {
   process.env["LOWRANK_CACHE"] = await mkdtemp(join(tmpdir(), "lowrank-cache-"));
   folder = await mkdtemp(join(tmpdir(), "lowrank-start-"));
-  const model = await tinyModel({ vocab_size: 97 });
+  model = await tinyModel({ vocab_size: 97 });
   base = await openBase(model);
-  rounded = await openBase(model, { precision: "int8" });
   turned = await openBase(
     await tinyModel({
       model_type: "gpt2",
@@ -148,11 +147,12 @@ describe("LoftQ", () => {
     return product.map((row) => row.map((value) => scaling * value));
   };
 
-  it("makes up for as much of the rounding as its rank can", async () => {
+  it.each(Object.keys(precisions) as PrecisionName[])("makes up for as much of the rounding to %s as its rank can", async (precision) => {
+    const rounded = await openBase(model, { precision });
     const module = "model.layers.0.self_attn.q_proj";
     const W = await storedValues(base, `${module}.weight`);
     const rows = rowsOf(W, 16, 16);
-    const { round, restore } = precisions.int8;
+    const { round, restore } = precisions[precision];
     const q = rowsOf(restore(round(W, 16, 16), 16, 16), 16, 16);
     const left = (product: Float64Array[]): number =>
       Math.hypot(...rows.flatMap((row, o) => [...row].map((value, i) => value - q[o][i] - product[o][i])));
@@ -161,6 +161,11 @@ describe("LoftQ", () => {
     expect(errors).toEqual([...errors].sort((a, b) => b - a));
     expect(errors[3] / errors[0]).toBeLessThan(1e-4);
   });
+
+  it("has nothing to do with a head that its base does not round", async () =>
+    expect(start("loftq", await openBase(model, { precision: "nf4" }), { target_modules: ["lm_head"] })).rejects.toThrow(
+      "This start makes up for the rounding of weights, and nf4 does not round this one.",
+    ));
 
   it("has nothing to do beside a base that is not rounded", () =>
     expect(start("loftq", base)).rejects.toThrow("This start makes up for the rounding of the base, and this base is not rounded."));

@@ -57,6 +57,12 @@ describe("a plan", () => {
     expect(planMemory({ ...options, recompute, limit: 1e9 })).toMatchObject({ batchSize: 1024, recompute });
   });
 
+  it("leaves batches whole whose rows depend on each other", () => {
+    const whole = { ...options, loss: { ...loss, spansBatch: true } };
+    expect(planMemory({ ...whole, limit: totalOf(1024, true) })).toMatchObject({ batchSize: 1024, recompute: true });
+    expect(() => planMemory({ ...whole, limit: totalOf(512, true) })).toThrow("Training does not fit");
+  });
+
   it("refuses what nothing fits into, and names the least that does", () => {
     const error = (() => {
       try {

@@ -53,8 +53,9 @@ const smallestChunk = 64;
 const tokensOf = (shapes: readonly StepShape[]): number => Math.max(...shapes.map(({ B, T }) => B * T));
 
 const candidatesOf = (options: MemoryPlanOptions): Candidate[] => {
-  const { batchSize, accumulate, shapesOf, recompute } = options;
-  const micro = Array.from({ length: batchSize }, (_, index) => index + 1).filter((rows) => batchSize % rows === 0);
+  const { batchSize, accumulate, shapesOf, recompute, loss } = options;
+  const divisors = Array.from({ length: batchSize }, (_, index) => index + 1).filter((rows) => batchSize % rows === 0);
+  const micro = loss.spansBatch === true ? [batchSize] : divisors;
   const wholeChunk = chunkOf(options);
   const chunks = chunkDivisors.map((divisor) => wholeChunk / divisor).filter((chunk) => chunk >= Math.min(smallestChunk, wholeChunk));
   return micro.flatMap((rows) => {

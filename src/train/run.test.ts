@@ -252,6 +252,10 @@ describe("a run", () => {
     const { estimate: _estimate, ...chosen } = plan;
     const same = await record("same", { settings: { ...given, ...chosen }, heldOut: undefined });
     expect(losses(same)).toEqual(losses(cut));
+
+    await record("broken", { settings: given, memoryLimit: planned.plan.estimate.total - 1, heldOut: undefined }, 1);
+    await record("broken", { settings: given, memoryLimit: planned.plan.estimate.total - 1, heldOut: undefined, resume: true });
+    expect(await bytes("broken", weights)).toEqual(await bytes("cut", weights));
     await expect(record("none", { settings: given, heldOut: undefined, memoryLimit: 1e6 })).rejects.toThrow(
       "Training does not fit into 1MB",
     );

@@ -6,9 +6,12 @@ import { formatBytes, formatCount, formatLargeCount } from "../ui/format.ts";
 import { groupBy, kindOf, sortByName } from "./by-kind.ts";
 import { fittedTable, type TableContext } from "./fitted-table.ts";
 
+/** A type of elements, or what they are packed into. */
+type Stored = DType | "4-bit";
+
 interface TensorReport {
   readonly name: string;
-  readonly dtype: DType;
+  readonly dtype: Stored;
   readonly shape: readonly number[];
   readonly bytes: number;
 }
@@ -22,7 +25,7 @@ export interface CheckpointReport {
   /** Bytes of the files with weights. */
   readonly bytes: number;
   readonly files: readonly string[];
-  readonly dtypes: readonly { readonly dtype: DType; readonly tensors: number; readonly parameters: number; readonly bytes: number }[];
+  readonly dtypes: readonly { readonly dtype: Stored; readonly tensors: number; readonly parameters: number; readonly bytes: number }[];
   readonly tensors: readonly TensorReport[];
 }
 
@@ -56,7 +59,12 @@ const totals = (tensors: readonly TensorReport[]) => ({
 /** Opens a checkpoint and adds up what its headers say; damaged files are errors that name them. */
 export const inspectCheckpoint = async (directory: string): Promise<CheckpointReport> => {
   const checkpoint = await openCheckpoint(directory);
-  const tensors = Array.from(checkpoint.tensors, ([name, { dtype, shape, bytes }]) => ({ name, dtype, shape, bytes }));
+  const tensors = Array.from(checkpoint.tensors, ([name, { dtype, shape, bytes, packed }]): TensorReport => ({
+    name,
+    dtype: packed === undefined ? dtype : "4-bit",
+    shape,
+    bytes,
+  }));
   const files = [...new Set(Array.from(checkpoint.tensors.values(), ({ path }) => path))].sort();
   const byDtype = groupBy(tensors, ({ dtype }) => dtype);
   return {

@@ -2,9 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { packedByHand } from "../../../test/bitsandbytes.ts";
 import { hasShared, sharedPath } from "../../../test/shared.ts";
-import { readPeftAdapter, writePeftAdapter } from "../../formats/index.ts";
+import { openCheckpoint, readPeftAdapter, tensorSources, writeCheckpoint, writePeftAdapter } from "../../formats/index.ts";
 import { precisions } from "../../nn/index.ts";
+import { f32 } from "../../util/index.ts";
 import { copyFolder, lowrank, lowrankJson, oneLine } from "./command.fixture.ts";
 
 const golden = (...parts: string[]): string => sharedPath("goldens", ...parts);
@@ -43,6 +45,18 @@ describe.skipIf(!hasShared)("lowrank inspect", () => {
       dtypes: [{ dtype: "bf16", tensors: 20, parameters: 80_640, bytes: 161_280 }],
     });
     expect(report["tensors"]).toHaveLength(20);
+  });
+
+  it("says which tensors bitsandbytes has packed", async () => {
+    const model = join(folder, "packed");
+    const { config } = await openCheckpoint(sharedPath("models", "stories260k"));
+    const { tensors } = packedByHand("model.norm.weight", f32(new Float32Array(64).fill(1)), "bfloat16", false);
+    await writeCheckpoint(model, { config, tensors: tensorSources(tensors) });
+    expect(await lowrankJson(["inspect", model])).toMatchObject({
+      parameters: 64,
+      dtypes: [{ dtype: "4-bit", tensors: 1, bytes: 32 }],
+      tensors: [{ name: "model.norm.weight", dtype: "4-bit", shape: [64] }],
+    });
   });
 
   it("shows an adapter with the norms of its updates", async () => {

@@ -39,6 +39,7 @@ export const kto = ({ beta = 0.1, desirableWeight = 1, undesirableWeight = 1 }: 
   name: "kto",
   settings: { beta, desirableWeight, undesirableWeight },
   kind: judgedKind,
+  spansBatch: true,
   shapeOf: (batch) => ({ ...shapeOf(batch), M: shapeOf(batch.mismatched).L }),
   feeds: (batch, shape) => ({
     ...answerFeeds(batch, shape),

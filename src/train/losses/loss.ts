@@ -73,6 +73,8 @@ export interface Loss<Example = unknown, Batch extends TrainingBatch = TrainingB
   readonly kind: ExampleKind<Example, Batch, unknown, unknown>;
   /** Whether the model reads row b of a batch as its row b, before its head at least, so that rows can have adapters of their own; default no. */
   readonly keepsRows?: true;
+  /** Whether what a row's loss is depends on the other rows of its batch, so that smaller batches are another loss; default no. */
+  readonly spansBatch?: boolean;
   /** The sizes of the program that a batch needs. */
   shapeOf(batch: Batch): Shape;
   /** The inputs of that program, but for parameters and dropout. */
