@@ -26,6 +26,10 @@ export const lanesOf = (rows: readonly AdaptedRow[], before: readonly AdapterPoo
   });
 };
 
+/** The adapter that each row has in a lane. */
+export const takenFrom = (lanes: readonly AdapterPool[], lane: number, rows: readonly AdaptedRow[]): (RowAdapter | undefined)[] =>
+  rows.map(({ adapters }) => adapters.filter(({ pool }) => pool === lanes[lane]).at(lane - lanes.indexOf(lanes[lane])));
+
 /** The same as inputs of one program of B rows. */
 export const laneTensors = (lanes: readonly AdapterPool[], B: number): FactorLane[] => {
   const stacks = new Map([...new Set(lanes)].map((pool) => [pool, pool.stacks()]));
@@ -40,8 +44,7 @@ export const laneTensors = (lanes: readonly AdapterPool[], B: number): FactorLan
 export const laneFeeds = (lanes: readonly AdapterPool[], rows: readonly AdaptedRow[]): Record<string, Feed> => {
   const feeds: Record<string, Feed> = {};
   for (const [lane, pool] of lanes.entries()) {
-    const turn = lane - lanes.indexOf(pool);
-    const taken = rows.map(({ adapters }) => adapters.filter((adapter) => adapter.pool === pool).at(turn));
+    const taken = takenFrom(lanes, lane, rows);
     feeds[`slots.${lane}`] = i32(taken.map((adapter) => adapter?.slot ?? emptySlot));
     feeds[`strengths.${lane}`] = f32(taken.map((adapter) => adapter?.weight ?? 0));
     Object.assign(feeds, pool.feeds);

@@ -7,6 +7,7 @@ import type { AdapterPool } from "./adapter-pool.ts";
 import { biasOf, decodeProgram, type DecodeShape } from "./decode-program.ts";
 import { checkIds, compiledOnce, type Programs } from "./decoder.ts";
 import type { Inference } from "./inference.ts";
+import { rowLanes, rowLaneTensors } from "./row-lanes.ts";
 import { allocateCache, bucketOf, growCache, placesOf, releaseCache, storesAt, type KeyValueCache } from "./key-value-cache.ts";
 
 /** Rows that are free or a sequence in the making. A run costs as much as if all rows were as long as the longest, up to the last that is not free. */
@@ -66,6 +67,7 @@ export const batchDecoder = (backend: Backend, inference: Inference, programs: P
   };
   // While rows are taken, a step reads every pool that one of its predecessors read: programs differ by pools, and so few are needed.
   let stepLanes: readonly AdapterPool[] = [];
+  const taken = rowLanes(backend, programs);
 
   /** Runs a program over rows; the new keys and values go behind what the cache holds of them, from `row` on. */
   const run = async (
@@ -75,15 +77,17 @@ export const batchDecoder = (backend: Backend, inference: Inference, programs: P
     own: Readonly<Record<string, Feed>>,
     into: { readonly cache: KeyValueCache; readonly row?: number },
   ): Promise<Float32Array> => {
+    const isStep = into.row === undefined;
     const { B, T, P } = shape;
     const lengths = read.map(({ length }) => length);
-    const modules = () => rowAdaptedModules(inference.modules(), laneTensors(lanes, B), B);
+    const modules = () => rowAdaptedModules(inference.modules(), (isStep ? rowLaneTensors : laneTensors)(lanes, B), B);
     const size = [B, T, P, ...lanes.map(({ name }) => name)].join("×");
     const executable = await compiledOnce(backend, programs, `batch ${size}`, () => decodeProgram({ model, modules }, shape));
     // A pool that nobody's adapters are in can have gone in the meantime.
     if (lanes.some(({ isGone }) => isGone)) return run(shape, read, lanesOf(read), own, into);
     const biases = model.windows.map((window) => [`bias.${window}`, f32(biasOf(window, lengths, T, P), [B, 1, T, P + T])]);
-    const feeds = { ...inference.feeds, ...laneFeeds(lanes, read), ...own, ...Object.fromEntries(biases) } as Record<string, Feed>;
+    const factors = isStep ? await taken.feeds(lanes, read) : laneFeeds(lanes, read);
+    const feeds = { ...inference.feeds, ...factors, ...own, ...Object.fromEntries(biases) } as Record<string, Feed>;
     const { logits } = await executable.run(feeds, { store: storesAt(into.cache, lengths, into.row) });
     return (logits as { data: Float32Array }).data;
   };
@@ -143,9 +147,11 @@ export const batchDecoder = (backend: Backend, inference: Inference, programs: P
       const held = cache;
       [cache, rows.length, stepLanes] = [undefined, 0, []];
       await releaseCache(backend, held);
+      await taken.dispose();
     },
     dispose: async () => {
       if (cache !== undefined) await releaseCache(backend, cache);
+      await taken.dispose();
       [cache, rows.length] = [undefined, 0];
     },
   };

@@ -115,7 +115,7 @@ describe.each(models)("a batch of %s", (_, folderOf) => {
     });
   });
 
-  it("shares runs: as many as the longest text has tokens, beside one for each prompt", async () => {
+  it("shares runs: as many as the longest text has tokens, beside one for each prompt and one for each adapter of a row", async () => {
     await within(4, async (generator, cache) => {
       const [a, d] = ["a", "d"].map((name) => ({ source: sourceOf(name, stored[name]), weight: 1 }));
       for (const { source } of [a, d]) await cache.prefetch(source);
@@ -127,7 +127,7 @@ describe.each(models)("a batch of %s", (_, folderOf) => {
         await decoder.dispose();
       };
       await Promise.all([[a], [d], [], [a, d]].map((adapters, index) => write(adapters, 6 + index)));
-      expect(backend.runs() - before).toBe(4 + 8);
+      expect(backend.runs() - before).toBe(4 + 4 + 8);
     });
   });
 
@@ -140,10 +140,11 @@ describe.each(models)("a batch of %s", (_, folderOf) => {
       await text("d");
       const switched = backend.made();
       expect(switched.programs).toBe(programs);
-      // Keys and values of the layers, for another sequence.
-      expect(switched.residents - residents).toBe(2 * base.model.layers);
+      // Keys and values of the layers, and A and B of each linear module but the head, for another sequence.
+      const perSequence = 2 * base.model.layers + 2 * (base.model.linears.length - 1);
+      expect(switched.residents - residents).toBe(perSequence);
       await text("a");
-      expect(backend.made().residents - switched.residents).toBe(2 * base.model.layers);
+      expect(backend.made().residents - switched.residents).toBe(perSequence);
     });
   });
 

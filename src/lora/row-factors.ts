@@ -76,10 +76,10 @@ export const rowFactors = (stored: StoredAdapter): RowFactors => {
 
 /** One adapter of each row, or none. */
 export interface FactorLane {
-  /** Factors of all adapters that rows may take, behind each other: `<module>.A` (S, in, R) and `<module>.B` (S, R, out). */
+  /** Factors of adapters, behind each other: `<module>.A` (S, in, R) and `<module>.B` (S, R, out). */
   readonly stacks: ReadonlyMap<string, Tensor>;
-  /** Whose factors a row takes: (rows) int32. */
-  readonly slots: Tensor;
+  /** Whose factors a row takes: (rows) int32; absent where the stacks are the rows' own, in their order. */
+  readonly slots?: Tensor;
   /** How strongly they act, 0 where none do: (rows). */
   readonly strengths: Tensor;
 }
@@ -91,10 +91,11 @@ export const rowAdaptedModules = (base: Modules, lanes: readonly FactorLane[], r
     for (const { stacks, slots, strengths } of lanes) {
       const [A, B] = [stacks.get(`${module}.A`), stacks.get(`${module}.B`)];
       if (A === undefined || B === undefined) continue;
+      const own = (stack: Tensor): Tensor => (slots === undefined ? stack : gather(stack, slots));
       const apart = reshape(x, [rows, -1, x.shape[1]]); // (rows, T, in)
-      const z = matmul(apart, gather(A, slots)); // (rows, T, R)
+      const z = matmul(apart, own(A)); // (rows, T, R)
       const weighted = multiply(z, reshape(strengths, [rows, 1, 1]));
-      output = add(output, reshape(matmul(weighted, gather(B, slots)), plain.shape));
+      output = add(output, reshape(matmul(weighted, own(B)), plain.shape));
     }
     return output;
   };
