@@ -17,6 +17,8 @@ export interface Recorded {
   /** Which of them were recorded the logits of, and for each the row of those logits. */
   readonly places: Int32Array;
   readonly recorded: Int32Array;
+  /** Whether differences of logits and losses count as shares where these are above 1: attention that is not scaled makes both large, and their rounding. */
+  readonly isRelative: boolean;
 }
 
 /**
@@ -63,7 +65,7 @@ const tokens = (rows: TokenRows, labels: Int32Array): Recorded => {
     tokens: tokensOf(rows),
     labels: Int32Array.from(labels, (_, place) => (place % rows.length === rows.length - 1 ? -100 : labels[place + 1])),
   };
-  return { batch, ...statesOf(rows), places: seenPlaces(rows), recorded: seenPlaces(rows) };
+  return { batch, ...statesOf(rows), places: seenPlaces(rows), recorded: seenPlaces(rows), isRelative: false };
 };
 
 /** Rows with a label each; the reference's heads read padding as well, if it comes first. */
@@ -74,7 +76,7 @@ const documents = (rows: TokenRows, labels: Int32Array | Float32Array, pool: Non
   });
   const types = new Int32Array(rows.ids.length);
   const batch: LabelledBatch = { ...rows, types, places, labels: Float32Array.from(labels), tokens: tokensOf(rows), sources: [] };
-  return { batch, ...statesOf(rows), places, recorded: Int32Array.from(places.keys()) };
+  return { batch, ...statesOf(rows), places, recorded: Int32Array.from(places.keys()), isRelative: false };
 };
 
 /** Sources with the tokens of their targets as labels. */
@@ -94,6 +96,7 @@ const targets = (source: TokenRows, labels: Int32Array, shape: readonly number[]
     feeds,
     places: seenPlaces(target),
     recorded: seenPlaces(target),
+    isRelative: true,
   };
 };
 

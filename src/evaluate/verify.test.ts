@@ -10,7 +10,6 @@ import type { HostTensor } from "../util/index.ts";
 import { verifyGolden } from "./verify.ts";
 
 const goldens = resolve(import.meta.dirname, "../../test/golden");
-const committed = join(goldens, "llama.all-linear");
 
 let backend: CountingBackend;
 beforeAll(async () => {
@@ -77,9 +76,9 @@ describe.skipIf(!hasShared)("PEFT's logits, gradients and AdamW steps are ours",
 });
 
 describe("what is wrong shows", () => {
-  const copy = async (): Promise<string> => {
+  const copy = async (name = "llama.all-linear"): Promise<string> => {
     const directory = join(await mkdtemp(join(tmpdir(), "lowrank-golden-")), "golden");
-    await cp(committed, directory, { recursive: true });
+    await cp(join(goldens, name), directory, { recursive: true });
     return directory;
   };
 
@@ -111,6 +110,17 @@ describe("what is wrong shows", () => {
     await writeSafetensors(path, tensorSources(tensors));
   };
   const gradient = "grad.base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+
+  it("of an encoder–decoder as a share of the largest logit", async () => {
+    const directory = await copy("t5.all-linear");
+    await recorded(directory, (tensors) => {
+      const { data } = tensors.get("logits_base")!;
+      (data as Float32Array)[0] = 80;
+    });
+    const { logits } = await verifyGolden(backend, directory);
+    expect(logits.base).toBeGreaterThan(0.9);
+    expect(logits.base).toBeLessThan(1.1);
+  });
 
   it.each<[string, (tensors: Map<string, HostTensor>) => void, string, string]>([
     [

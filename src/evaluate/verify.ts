@@ -20,7 +20,6 @@ import { runOnce, type Backend, type Feed } from "../runtime/index.ts";
 import { adamw } from "../train/optim/adamw.ts";
 import { clipByNorm } from "../train/clip.ts";
 import { lossOfHead } from "../train/losses/head.ts";
-import type { TrainingBatch } from "../train/losses/loss.ts";
 import { metricPrefix, trainingProgram } from "../train/step.ts";
 import { trainableAdapter } from "../train/trainable.ts";
 import { f32, LowrankError, type Half, type HostTensor } from "../util/index.ts";
@@ -34,11 +33,14 @@ export interface Verification {
    * is rounded alike. Absent where nothing was rounded.
    */
   readonly rounded?: Half;
-  /** Largest absolute difference of logits, where the attention mask is 1; of an encoder–decoder, where there is a label. */
+  /**
+   * Largest absolute difference of logits, where the attention mask is 1. Of an encoder–decoder, where there is a label, and as a share of
+   * the largest logit where that is above 1.
+   */
   readonly logits: { readonly base: number; readonly adapter: number; readonly merged: number };
   /** Relative L2 difference of each gradient, by the parameter's name; of one that is a 100,000th of the whole or less, relative to that. */
   readonly gradients: Readonly<Record<string, number>>;
-  /** Absolute difference of the loss before each AdamW step. */
+  /** Absolute difference of the loss before each AdamW step; of an encoder–decoder as a share of the loss where that is above 1. */
   readonly losses: readonly number[];
   /** Relative difference of the gradient's norm at each AdamW step. */
   readonly norms: readonly number[];
@@ -74,15 +76,21 @@ const computedLogits = async (
   return logits.data as Float32Array;
 };
 
-const largestDifference = (ours: Float32Array, theirs: Float32Array, { recorded }: Recorded): number => {
+const largestDifference = (ours: Float32Array, theirs: Float32Array, { recorded, isRelative }: Recorded): number => {
   const width = ours.length / recorded.length;
-  return ours.reduce((largest, value, index) => {
-    const place = recorded[Math.floor(index / width)] * width + (index % width);
-    return Math.max(largest, Math.abs(value - theirs[place]));
-  }, 0);
+  const expected = ours.map((_, index) => theirs[recorded[Math.floor(index / width)] * width + (index % width)]);
+  const size = expected.reduce((most, logit) => Math.max(most, Math.abs(logit)), 1);
+  const difference = ours.reduce((largest, value, index) => Math.max(largest, Math.abs(value - expected[index])), 0);
+  return isRelative ? difference / size : difference;
 };
 
-const trainAsRecorded = async (backend: Backend, base: Base, stored: StoredAdapter, batch: TrainingBatch, { adamw: recipe }: Golden) => {
+const trainAsRecorded = async (
+  backend: Backend,
+  base: Base,
+  stored: StoredAdapter,
+  { batch, isRelative }: Recorded,
+  { adamw: recipe }: Golden,
+) => {
   const { model } = base;
   const loss = lossOfHead(model);
   const shape = loss.shapeOf(batch);
@@ -110,7 +118,7 @@ const trainAsRecorded = async (backend: Backend, base: Base, stored: StoredAdapt
     const penalty = Number(metrics[`${metricPrefix}penalty`]?.data[0] ?? 0); // part of the loss that a reference records
     const mean = (gradient.data as Float32Array).map((value) => value / count);
     first ??= mean.slice();
-    losses.push(Math.abs((Number(sum.data[0]) + penalty) / count - step.loss));
+    losses.push(Math.abs((Number(sum.data[0]) + penalty) / count - step.loss) / (isRelative ? Math.max(1, step.loss) : 1));
     norms.push(Math.abs(clipByNorm(mean, recipe.max_grad_norm) / step.grad_norm - 1));
     optimiser.update(trained, mean, recipe.lr);
   }
@@ -154,7 +162,7 @@ export const verifyGolden = async (backend: Backend, directory: string): Promise
   const difference = async (from: Model, name: string, modules: Modules, feeds: Readonly<Record<string, Feed>>): Promise<number> =>
     largestDifference(await computedLogits(backend, from, modules, compared, feeds), await floats(name), compared);
 
-  const { losses, norms, first } = await trainAsRecorded(backend, recordedBase, stored, compared.batch, golden);
+  const { losses, norms, first } = await trainAsRecorded(backend, recordedBase, stored, compared, golden);
   const ours = stackExperts(
     stored.adapter.targets.values(),
     new Map(layout.slots.map((slot) => [slot.name, f32(viewOf(first, slot), slot.shape)])),

@@ -128,6 +128,17 @@ it("lets adapters find the tables that it reads by index: tokens, by the names o
   ]);
 });
 
+it("activates and gates as `dense_act_fn` and `is_gated_act` say, where they contradict `feed_forward_proj`", () => {
+  const inputs = (changes: object): string[] =>
+    described({ feed_forward_proj: "gated-gelu", ...changes }).linears.flatMap(
+      ({ module }) => /block\.0.*\.(wi.*)/.exec(module)?.slice(1) ?? [],
+    );
+  expect(inputs({ dense_act_fn: "relu" })).toEqual(["wi_0", "wi_1", "wi_0", "wi_1"]);
+  expect(inputs({ is_gated_act: false })).toEqual(["wi", "wi"]);
+  expect(inputs({ feed_forward_proj: "relu", is_gated_act: true })).toEqual(["wi_0", "wi_1", "wi_0", "wi_1"]);
+  expect(() => described({ dense_act_fn: "mish" })).toThrow('"dense_act_fn"');
+});
+
 it("begins to decode with the token that the configuration names, or with padding", () => {
   expect(described({ decoder_start_token_id: 4, pad_token_id: 3 }).decoderStart).toBe(4);
   expect(described({ pad_token_id: 3 }).decoderStart).toBe(3);

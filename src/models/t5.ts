@@ -1,8 +1,9 @@
 /** @file The T5 family [Raffel et al. 2020]: an encoder and a decoder of unscaled attention with learnt biases by distance, normalised without means. */
-import { configReader } from "../formats/index.ts";
+import { configReader, type ConfigReader } from "../formats/index.ts";
 import { add, integers, multiply, reshape, rmsNorm, scale, transpose, type Tensor } from "../graph/index.ts";
 import { activations, bucketedBias, causalMask, recomputed, type Activation, type Attention, type PositionBias } from "../nn/index.ts";
 import { LowrankError } from "../util/index.ts";
+import { activationOf } from "./decoder-config.ts";
 import { headOf, linearParameters } from "./heads/head.ts";
 import { languageModelHead } from "./heads/language-model.ts";
 import type { Family, LinearSpec, Model, ParameterSpec } from "./model.ts";
@@ -138,18 +139,18 @@ export interface T5Defaults {
   readonly scalesTied: boolean;
 }
 
-const activationsOf = (name: string, where: string): Pick<T5, "activation" | "isGated"> => {
+// `dense_act_fn` and `is_gated_act`, which files hold beside it, say the same unless somebody changed them; then they count.
+const activationsOf = (read: ConfigReader, projection: string, where: string): Pick<T5, "activation" | "isGated"> => {
+  const name = read.string("feed_forward_proj", projection);
   const isGated = name.startsWith("gated-");
   const base = name === "gated-gelu" ? "gelu_new" : isGated ? name.slice("gated-".length) : name;
-  if (!Object.hasOwn(activations, base))
-    throw new LowrankError(
-      "unsupported",
-      `"feed_forward_proj" is "${name}"; offered, also with "gated-": ${Object.keys(activations).join(", ")}.`,
-      {
-        where,
-      },
-    );
-  return { activation: activations[base as keyof typeof activations], isGated };
+  const known = Object.keys(activations) as (keyof typeof activations)[];
+  if (!known.some((activation) => activation === base))
+    throw new LowrankError("unsupported", `"feed_forward_proj" is "${name}"; offered, also with "gated-": ${known.join(", ")}.`, { where });
+  return {
+    activation: activationOf(read, "dense_act_fn", base as keyof typeof activations),
+    isGated: read.boolean("is_gated_act", isGated),
+  };
 };
 
 /** A family of T5's kind, with what it takes missing keys for. */
@@ -177,7 +178,7 @@ export const t5Family =
       buckets: read.size("relative_attention_num_buckets", 32),
       maxDistance: read.size("relative_attention_max_distance", 128),
       epsilon: read.number("layer_norm_epsilon", 1e-6),
-      ...activationsOf(read.string("feed_forward_proj", projection), where),
+      ...activationsOf(read, projection, where),
       outputScale: isScaled ? D ** -0.5 : 1,
       initialFactor: read.number("initializer_factor", 1),
     };
