@@ -31,7 +31,7 @@ const rowSizesOp: Op<undefined> = {
 /** Largest size in each row of x (M, K): (M, 1), never 0; no gradient. */
 const rowSizes = (x: Tensor): Tensor => node(rowSizesOp, [x], undefined);
 
-interface Rounding {
+export interface Rounding {
   /** Steps to a row's size, and the byte that stands for zero: 127 of 128 where values have signs, all 255 where they have none. */
   readonly steps: number;
   readonly zero: number;
