@@ -1,7 +1,7 @@
 /**
  * @file Training steps here and with PEFT in turn, the same shapes on the same cores: tokens per second, memory, first step, and how far gradients agree.
  * Run: npx tsx bench/against-peft.ts --python PATH [--shape smollm2-135m] [--batch-size 4] [--seq-length 256] [--rank 16] [--steps 6] [--rounds 3]
- *      [--threads 2] [--checkpointing] [--json]. The Python must have torch, transformers and peft; nothing is installed.
+ *      [--threads 2] [--checkpointing] [--memory-limit SIZE, for ours] [--only float32|int8] [--json]. The Python must have torch, transformers and peft; nothing is installed.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -29,6 +29,8 @@ const { values: flags } = parseArgs({
     rounds: { type: "string", default: "3" },
     threads: { type: "string", default: "2" },
     checkpointing: { type: "boolean", default: false },
+    "memory-limit": { type: "string" },
+    only: { type: "string" },
     json: { type: "boolean", default: false },
   },
 });
@@ -109,18 +111,24 @@ const request = {
 const run = (command: string, parameters: readonly string[]): string =>
   execFileSync(command, parameters, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], maxBuffer: 1e8 });
 const peft = (more: object): string => run(python, [peftScript, JSON.stringify({ ...request, ...more })]);
+const limit = flags["memory-limit"];
+// Under a limit ours chooses by itself whether layers are computed again.
+const ownFlags = limit === undefined ? (flags.checkpointing ? " --checkpointing" : "") : ` --memory-limit ${limit}`;
 const ours = (precision: string): string => {
   const step = `--batch-size ${B} --seq-length ${T} --rank ${rank} --steps ${steps} --threads ${threads}`;
-  const flagText = `bench train --json --shape ${shape} --base-precision ${precision} ${step}${flags.checkpointing ? " --checkpointing" : ""}`;
+  const flagText = `bench train --json --shape ${shape} --base-precision ${precision} ${step}${ownFlags}`;
   return run("npx", ["tsx", join(import.meta.dirname, "../src/cli/main.ts"), ...flagText.split(" ")]);
 };
 
-const sides: Record<string, () => string> = {
-  "float32, here": () => ours("fp32"),
-  "float32, PEFT": () => peft({ autocast: false }),
-  "int8, here": () => ours("int8"),
-  "bfloat16 autocast, PEFT": () => peft({ autocast: true }),
+interface Pair {
+  readonly here: () => string;
+  readonly peft: () => string;
+}
+const pairs: Record<string, Pair> = {
+  float32: { here: () => ours("fp32"), peft: () => peft({ autocast: false }) },
+  int8: { here: () => ours("int8"), peft: () => peft({ autocast: true }) },
 };
+const chosen = Object.entries(pairs).filter(([name]) => flags.only === undefined || flags.only === name);
 
 const { layout, gradients } = await prepare();
 const gradientFile = join(scratch, "gradients.safetensors");
@@ -149,63 +157,45 @@ const agreement = Object.fromEntries(
 );
 
 const machine = observeMachine(threads);
-const measured: Record<string, Measured[]> = Object.fromEntries(Object.keys(sides).map((name) => [name, []]));
-for (let round = 0; round < rounds; round++)
-  for (const [name, side] of Object.entries(sides)) measured[name].push(JSON.parse(side().trim().split("\n").at(-1)!) as Measured);
-
-const tokens = (one: Measured): number => (B * T * 1000) / median(one.stepMilliseconds);
-const ratios = (a: string, b: string): number[] => measured[a].map((one, round) => tokens(one) / tokens(measured[b][round]));
-const comparison = (a: string, b: string) => ({
-  speed: median(ratios(a, b)),
-  speeds: ratios(a, b),
-  memory: median(measured[a].map((one) => one.peakMemoryBytes)) / median(measured[b].map((one) => one.peakMemoryBytes)),
+const tokens = ({ stepMilliseconds }: Measured): number => (B * T * 1000) / median(stepMilliseconds);
+const parse = (text: string): Measured => JSON.parse(text.trim().split("\n").at(-1)!) as Measured;
+const summary = (all: readonly Measured[]) => ({
+  tokensPerSecond: median(all.map(tokens)),
+  rounds: all.map(tokens),
+  peakMegabytes: median(all.map(({ peakMemoryBytes }) => peakMemoryBytes)) / 1e6,
+  firstStepSeconds: median(all.map(({ firstStepSeconds }) => firstStepSeconds)),
 });
-const result = {
-  shape,
-  batchSize: B,
-  sequenceLength: T,
-  rank,
-  checkpointing: flags.checkpointing,
-  sides: Object.fromEntries(
-    Object.entries(measured).map(([name, all]) => [
-      name,
-      {
-        tokensPerSecond: median(all.map(tokens)),
-        rounds: all.map(tokens),
-        peakMegabytes: median(all.map((one) => one.peakMemoryBytes)) / 1e6,
-        firstStepSeconds: median(all.map((one) => one.firstStepSeconds)),
-      },
-    ]),
-  ),
-  float32: comparison("float32, here", "float32, PEFT"),
-  int8: comparison("int8, here", "bfloat16 autocast, PEFT"),
-  gradients: agreement,
-  loadAverage: machine().loadAverage,
-};
-if (flags.json) console.log(JSON.stringify(result));
+const results = chosen.map(([name, pair]) => {
+  // Turn by turn, so that a slower spell of the machine meets both.
+  const turns = Array.from({ length: rounds }, () => ({ here: parse(pair.here()), peft: parse(pair.peft()) }));
+  const [here, peftSide] = [summary(turns.map((turn) => turn.here)), summary(turns.map((turn) => turn.peft))];
+  const speeds = turns.map((turn) => tokens(turn.here) / tokens(turn.peft));
+  return { name, here, peft: peftSide, speed: median(speeds), speeds, memory: here.peakMegabytes / peftSide.peakMegabytes };
+});
+const { loadAverage } = machine();
+if (flags.json) console.log(JSON.stringify({ shape, ...request, memoryLimit: limit, results, gradients: agreement, loadAverage }));
 else {
   const line = (...cells: readonly string[]): void =>
     console.log(cells.map((cell, index) => (index === 0 ? cell.padEnd(26) : cell.padStart(16))).join(""));
-  console.log(`${shape}, ${B} × ${T}, rank ${rank}, ${rounds} rounds of ${steps} steps${flags.checkpointing ? ", checkpointing" : ""}\n`);
+  const settings = `${flags.checkpointing ? ", checkpointing" : ""}${limit === undefined ? "" : `, here within ${limit}`}`;
+  console.log(`${shape}, ${B} × ${T}, rank ${rank}, ${rounds} rounds of ${steps} steps${settings}\n`);
   line("", "tokens/s", "spread", "peak MB", "first step s");
-  for (const [name, { tokensPerSecond, rounds: all, peakMegabytes, firstStepSeconds }] of Object.entries(result.sides))
-    line(
-      name,
-      tokensPerSecond.toFixed(0),
-      `${Math.min(...all).toFixed(0)}–${Math.max(...all).toFixed(0)}`,
-      peakMegabytes.toFixed(0),
-      firstStepSeconds.toFixed(1),
-    );
-  for (const [name, { speed, speeds, memory }] of [
-    ["float32", result.float32],
-    ["int8 / bfloat16", result.int8],
-  ] as const)
+  for (const { name, here, peft: peftSide, speed, speeds, memory } of results) {
+    const theirName = name === "int8" ? "bfloat16 autocast" : name;
+    for (const [title, { tokensPerSecond, rounds: all, peakMegabytes, firstStepSeconds }] of [
+      [`${name}, here`, here],
+      [`${theirName}, PEFT`, peftSide],
+    ] as const) {
+      const spread = `${Math.min(...all).toFixed(0)}–${Math.max(...all).toFixed(0)}`;
+      line(title, tokensPerSecond.toFixed(0), spread, peakMegabytes.toFixed(0), firstStepSeconds.toFixed(1));
+    }
     console.log(
-      `\n${name}: ${speed.toFixed(2)} × the speed (${Math.min(...speeds).toFixed(2)}–${Math.max(...speeds).toFixed(2)}), ${memory.toFixed(2)} × the memory`,
+      `${speed.toFixed(2)} × the speed (${Math.min(...speeds).toFixed(2)}–${Math.max(...speeds).toFixed(2)}), ${memory.toFixed(2)} × the memory\n`,
     );
-  for (const [name, { cosine, relative }] of Object.entries(agreement))
+  }
+  for (const [precision, { cosine, relative }] of Object.entries(agreement))
     console.log(
-      `\ngradient of ${name} against PEFT's in float32: cosine ${cosine.toFixed(6)}, relative difference ${relative.toExponential(1)}`,
+      `gradient of ${precision} against PEFT's in float32: cosine ${cosine.toFixed(6)}, relative difference ${relative.toExponential(1)}`,
     );
-  console.log(`\nload ${result.loadAverage.map((value) => value.toFixed(1)).join(" → ")}`);
+  console.log(`load ${loadAverage.map((value) => value.toFixed(1)).join(" → ")}`);
 }
