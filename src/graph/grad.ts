@@ -14,11 +14,16 @@ const isOwn = (contributions: readonly (Tensor | undefined)[], index: number, fo
   return !found.has(contribution) && !topological(others, found).includes(contribution);
 };
 
+export interface GradientOptions {
+  /** Whether values that cost little are made again when a gradient needs them, instead of kept until then; default they are. */
+  readonly remakes?: boolean;
+}
+
 /**
  * Vector–Jacobian product: the gradients of Σ dy∘y with respect to `wrt`, which are held independent of each other.
  * What does not lead to `wrt`, and what lies behind it, is never visited.
  */
-export const pullback = (y: Tensor, dy: Tensor, wrt: readonly Tensor[]): Tensor[] => {
+export const pullback = (y: Tensor, dy: Tensor, wrt: readonly Tensor[], { remakes = true }: GradientOptions = {}): Tensor[] => {
   const targets = new Set(wrt);
   const order = topological([y], targets);
   const leads = new Set<Tensor>();
@@ -27,7 +32,7 @@ export const pullback = (y: Tensor, dy: Tensor, wrt: readonly Tensor[]): Tensor[
   const remade = new Map<Tensor, Tensor>();
   // What a gradient rule sees of an input: the value, or one copy for all users of a value that was not kept.
   const seen = (tensor: Tensor, gradient: Tensor): Tensor => {
-    const copy = remade.get(tensor) ?? tensor.op.remake?.(tensor, gradient);
+    const copy = remade.get(tensor) ?? (remakes ? tensor.op.remake?.(tensor, gradient) : undefined);
     if (copy !== undefined) remade.set(tensor, copy);
     return copy ?? tensor;
   };
@@ -66,8 +71,8 @@ export const pullback = (y: Tensor, dy: Tensor, wrt: readonly Tensor[]): Tensor[
  * Gradients of a scalar with respect to tensors of the same graph.
  * @example const [dx] = gradients(total(multiply(x, x)), [x]); // 2x
  */
-export const gradients = (loss: Tensor, wrt: readonly Tensor[]): Tensor[] => {
+export const gradients = (loss: Tensor, wrt: readonly Tensor[], options: GradientOptions = {}): Tensor[] => {
   if (loss.shape.length !== 0)
     throw new LowrankError("graph-invalid", `Only a scalar can be differentiated, not ${shapeText(loss.shape)}.`);
-  return pullback(loss, scalar(1), wrt);
+  return pullback(loss, scalar(1), wrt, options);
 };

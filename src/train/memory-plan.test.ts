@@ -11,8 +11,8 @@ const { model, find, trainable, loss } = adaptedModel();
 const subject = { model, find, trainable, loss, tokens: 1000 };
 const shapesOf = (B: number): ReturnType<MemoryPlanOptions["shapesOf"]> => ({ training: [{ B, T, L: B * T } as never], evaluation: [] });
 const options = { ...subject, batchSize: 1024, accumulate: 2, shapesOf };
-const totalOf = (batchSize: number, recompute: boolean, chunk = 2 ** 19): number =>
-  estimateMemory({ ...subject, recompute, chunk, ...shapesOf(batchSize) }).total;
+const totalOf = (batchSize: number, recompute: boolean, chunk = 2 ** 19, keep = false): number =>
+  estimateMemory({ ...subject, recompute, keep, chunk, ...shapesOf(batchSize) }).total;
 
 describe("an estimate", () => {
   it("adds up, grows with the batch, and shrinks where layers are computed again", () => {
@@ -35,9 +35,13 @@ describe("an estimate", () => {
 
 describe("a plan", () => {
   it.each<[string, number, object]>([
-    ["with room for everything changes nothing", 1e9, { batchSize: 1024, accumulate: 2, recompute: false }],
-    ["cuts batches, whose number grows", totalOf(512, false), { batchSize: 512, accumulate: 4, recompute: false }],
-    ["takes the largest batch that fits", totalOf(512, false, 2 ** 15) - 1, { batchSize: 256, accumulate: 8, recompute: false }],
+    ["with room for everything changes nothing", 1e9, { batchSize: 1024, accumulate: 2, recompute: false, keep: true }],
+    [
+      "cuts batches, whose number grows",
+      totalOf(512, false, 2 ** 19, true),
+      { batchSize: 512, accumulate: 4, recompute: false, keep: true },
+    ],
+    ["takes the largest batch that fits", totalOf(512, false, 2 ** 15, true) - 1, { batchSize: 256, accumulate: 8, recompute: false }],
   ])("%s", (_, limit, expected) => {
     const plan = planMemory({ ...options, limit });
     expect(plan).toMatchObject(expected);
@@ -46,9 +50,11 @@ describe("a plan", () => {
     expect(settingsIn(plan)).not.toHaveProperty("estimate");
   });
 
-  it("computes layers again where small batches would cost more", () => {
+  it("makes values again, then layers, where small batches would cost more", () => {
     // A prime number of rows leaves one row at a time as the only smaller batch.
     const few = { ...options, batchSize: 1021, shapesOf: (B: number) => ({ training: [{ B, T: 8, L: B * 8 } as never], evaluation: [] }) };
+    const once = estimateMemory({ ...subject, recompute: false, keep: false, ...few.shapesOf(1021) }).total;
+    expect(planMemory({ ...few, limit: once })).toMatchObject({ batchSize: 1021, recompute: false, keep: false });
     const again = estimateMemory({ ...subject, recompute: true, ...few.shapesOf(1021) }).total;
     expect(planMemory({ ...few, limit: again })).toMatchObject({ batchSize: 1021, recompute: true });
   });

@@ -1,4 +1,4 @@
-/** @file Chooses micro-batch, checkpointing and chunk so that a run fits into a given memory, the fastest that does. It knows nothing about models or data formats. */
+/** @file Chooses micro-batch, checkpointing, what is kept, and chunk so that a run fits into a given memory, the fastest that does. It knows nothing about models or data formats. */
 import type { BatchPlan } from "../data/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { chunkOf } from "./forward.ts";
@@ -46,6 +46,7 @@ type Candidate = Omit<MemoryPlan, "estimate"> & { readonly slowdown: number };
 // Measured on a model of 135 M parameters: the weights are read again for each micro-batch, layers computed twice, and small products do less per second.
 const tokensLost = 25;
 const recomputing = 4 / 3;
+const keeping = 0.96;
 const chunkDivisors = [1, 4, 16];
 const slowdownOfChunk = 0.01;
 const smallestChunk = 64;
@@ -53,20 +54,24 @@ const smallestChunk = 64;
 const tokensOf = (shapes: readonly StepShape[]): number => Math.max(...shapes.map(({ B, T }) => B * T));
 
 const candidatesOf = (options: MemoryPlanOptions): Candidate[] => {
-  const { batchSize, accumulate, shapesOf, recompute, loss } = options;
+  const { batchSize, accumulate, shapesOf, recompute, keep, loss } = options;
   const divisors = Array.from({ length: batchSize }, (_, index) => index + 1).filter((rows) => batchSize % rows === 0);
   const micro = loss.spansBatch === true ? [batchSize] : divisors;
   const wholeChunk = chunkOf(options);
   const chunks = chunkDivisors.map((divisor) => wholeChunk / divisor).filter((chunk) => chunk >= Math.min(smallestChunk, wholeChunk));
   return micro.flatMap((rows) => {
     const fewTokens = 1 + tokensLost / tokensOf(shapesOf(rows).training);
-    return (recompute === undefined ? [false, true] : [recompute]).flatMap((again) =>
+    const ways = (recompute === undefined ? [false, true] : [recompute]).flatMap((again) =>
+      // A layer that is computed again keeps nothing of its own.
+      (keep === undefined ? [!again, false] : [keep]).map((kept) => ({ recompute: again, keep: kept })),
+    );
+    return ways.flatMap((way) =>
       chunks.map((chunk, index) => ({
         batchSize: rows,
         accumulate: (accumulate * batchSize) / rows,
-        recompute: again,
+        ...way,
         chunk,
-        slowdown: fewTokens * (again ? recomputing : 1) * (1 + slowdownOfChunk * index),
+        slowdown: fewTokens * (way.recompute ? recomputing : 1) * (way.keep ? keeping : 1) * (1 + slowdownOfChunk * index),
       })),
     );
   });

@@ -1,13 +1,17 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { gradientByDifferences, largestError } from "../../test/evaluate.ts";
+import { countOf } from "../../test/graph-facts.ts";
 import { materialise, planEpoch, type Batch, type Example } from "../data/index.ts";
-import { add, multiply, scalar, total, type Tensor } from "../graph/index.ts";
+import { add, multiply, scalar, total, type OpName, type Tensor } from "../graph/index.ts";
 import { viewOf } from "../nn/index.ts";
 import { ortBackend, type Backend } from "../runtime/index.ts";
 import { f32 } from "../util/index.ts";
+import type { MemorySettings } from "./losses/loss.ts";
+import { nextToken } from "./losses/next-token.ts";
 import { adaptedModel, tinyExamples, wholeModel, type TinySubject } from "./model.fixture.ts";
 import { sgd } from "./optim/sgd.ts";
 import { lossRunner, meanLoss, trainingRunner, type StepResult } from "./programs.ts";
+import { trainingProgram } from "./step.ts";
 import { train } from "./trainer.ts";
 
 const backend = ortBackend({ threads: 2 });
@@ -205,7 +209,7 @@ describe("experts that are to be used alike", () => {
     const examples = tinyExamples([9, 16, 5]);
     const subject = wholeModel(experts);
     const plain = wholeModel({ ...experts, output_router_logits: false });
-    const run = async (of: TinySubject & { recompute?: boolean }, maxLength: number): Promise<StepResult> => {
+    const run = async (of: TinySubject & MemorySettings, maxLength: number): Promise<StepResult> => {
       const runner = trainingRunner(backend, of);
       const result = await runner.run(batches(examples, 3, maxLength, true)[0], subject.parameters, 0, 0);
       await runner.dispose();
@@ -218,10 +222,24 @@ describe("experts that are to be used alike", () => {
     const { sum, weight } = result.metrics["penalty"];
     expect(sum / weight).toBeGreaterThan(0.99); // 0.5 · 2 experts a token
     expect(relative(result.gradient, without.gradient)).toBeGreaterThan(0.001);
-    for (const other of [await run(subject, 40), await run({ ...subject, recompute: true }, 32)]) {
+    for (const other of [
+      await run(subject, 40),
+      await run({ ...subject, recompute: true }, 32),
+      await run({ ...subject, keep: true }, 32),
+    ]) {
       expect(other.metrics["penalty"].sum).toBeCloseTo(sum, 4);
       expect(relative(other.gradient, result.gradient)).toBeLessThan(1e-5);
     }
+  });
+});
+
+describe("what is kept for the backward pass", () => {
+  it("is made again unless there is room for it: one softmax and two norms a layer", () => {
+    const { layers } = adaptedModel().model;
+    const count = (keep: boolean, op: OpName): number =>
+      countOf(trainingProgram({ ...adaptedModel(), keep, shape: nextToken.shapeOf(batches(tinyExamples([9]), 1, 32, true)[0]) }), op);
+    expect(count(false, "softmax") - count(true, "softmax")).toBe(layers);
+    expect(count(false, "rms-norm") - count(true, "rms-norm")).toBe(2 * layers);
   });
 });
 

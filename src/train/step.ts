@@ -63,8 +63,9 @@ const withPenalties = (parts: LossParts, penalties: readonly Tensor[]): LossPart
 };
 
 /** Those that are given. */
-export const memorySettings = ({ recompute, chunk }: MemorySettings): MemorySettings => ({
+export const memorySettings = ({ recompute, keep, chunk }: MemorySettings): MemorySettings => ({
   ...(recompute !== undefined && { recompute }),
+  ...(keep !== undefined && { keep }),
   ...(chunk !== undefined && { chunk }),
 });
 
@@ -88,7 +89,7 @@ export const trainingProgram = (options: StepOptions): Graph => {
     ...(model.balance && routers.length > 0 ? [scale(loadBalance(routers, model.balance.perToken), model.balance.coefficient)] : []),
   ]);
   const gradient = concat(
-    gradients(objective, [...tensors.values()]).map((part) => reshape(part, [-1])),
+    gradients(objective, [...tensors.values()], { remakes: options.keep !== true }).map((part) => reshape(part, [-1])),
     0,
   );
   return program({ ...outputsOf(parts), gradient });

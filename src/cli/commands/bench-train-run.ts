@@ -7,8 +7,8 @@ import type { BenchTrainOptions } from "./bench-train.ts";
 import { memoryLimitOf, recomputeOf } from "./memory-flags.ts";
 import { ortOptions } from "./open-model.ts";
 
-const updateText = ({ batchSize, accumulate, recompute }: TrainingBench["settings"]): string =>
-  `${accumulate} × ${batchSize} rows${recompute === true ? ", layers computed again" : ""}`;
+const updateText = ({ batchSize, accumulate, recompute, keep }: TrainingBench["settings"]): string =>
+  `${accumulate} × ${batchSize} rows${recompute === true ? ", layers computed again" : ""}${keep === true ? ", norms and attention weights kept" : ""}`;
 
 export const run = async (options: BenchTrainOptions, context: CommandContext): Promise<TrainingBench & { readonly model: string }> => {
   const { batchSize, seqLength: sequenceLength, rank, steps, seed } = options;

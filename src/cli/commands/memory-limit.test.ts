@@ -24,7 +24,7 @@ describe("train --memory-limit", () => {
     expect(stdout).toMatch(
       /^about \d+ MB of 4\.00 GB of memory: weights [\d.]+ k?B, activations [\d.]+ [kM]B, optimiser [\d.]+ kB, process \d+ MB$/m,
     );
-    expect(stdout).toMatch(/^for that, updates of 1 × 8 rows, logits of [\d,]+ positions at once$/m);
+    expect(stdout).toMatch(/^for that, updates of 1 × 8 rows, norms and attention weights kept, logits of [\d,]+ positions at once$/m);
     expect(stdout).toMatch(/^Peak memory [\d.]+ [MG]B, [\d.]+ % (below|above) the estimate\.$/m);
     const { memory } = await lowrankJson(train("told", "--memory-limit", "4GB"));
     expect(memory).toEqual({ limit: 4e9, estimated: expect.any(Number) as number, peak: expect.any(Number) as number });

@@ -35,6 +35,7 @@ describe("eventLines", () => {
           batchSize: 1,
           accumulate: 4,
           recompute: true,
+          keep: false,
           chunk: 256,
           estimate: { weights: 5e8, activations: 2e8, optimiser: 1e8, overhead: 1.5e8, total: 9.5e8 },
         },

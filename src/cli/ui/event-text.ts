@@ -45,7 +45,7 @@ const memoryPlanned = ({ limit, plan }: MemoryPlanned): string[] => {
   const { weights, activations, optimiser, overhead, total } = plan.estimate;
   return [
     `about ${formatBytes(total)} of ${formatBytes(limit)} of memory: weights ${formatBytes(weights)}, activations ${formatBytes(activations)}, optimiser ${formatBytes(optimiser)}, process ${formatBytes(overhead)}`,
-    `for that, updates of ${formatCount(plan.accumulate)} × ${plural(plan.batchSize, "row")}${plan.recompute ? ", layers computed again" : ""}, logits of ${formatCount(plan.chunk)} positions at once`,
+    `for that, updates of ${formatCount(plan.accumulate)} × ${plural(plan.batchSize, "row")}${plan.recompute ? ", layers computed again" : ""}${plan.keep ? ", norms and attention weights kept" : ""}, logits of ${formatCount(plan.chunk)} positions at once`,
   ];
 };
 

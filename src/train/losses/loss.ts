@@ -28,6 +28,8 @@ export interface StepShape {
 export interface MemorySettings {
   /** Whether layers' inner values are computed again for the backward pass; default from 1,024 tokens on. */
   readonly recompute?: boolean;
+  /** Whether norms and attention weights are kept for the backward pass, rather than made again; default no. */
+  readonly keep?: boolean;
   /** Labelled positions whose logits exist at once; default as many as take 64 MB. */
   readonly chunk?: number;
 }
