@@ -43,6 +43,7 @@ import {
   type RunSettings,
   type TrainEvent,
 } from "./train/index.ts";
+import { LowrankError } from "./util/index.ts";
 
 export type { Generator } from "./generate/index.ts";
 
@@ -101,6 +102,8 @@ export interface TextOptions extends GenerateOptions {
   readonly adapters?: readonly WeightedAdapter[];
   /** Fold the adapters into the weights first: slower to start, faster per token. Default false. */
   readonly merge?: boolean;
+  /** Tokens that each run guesses ahead from what came before in the text: the same text, sooner where it repeats itself. Default 0, none. */
+  readonly speculate?: number;
 }
 
 export interface ClassifyOptions extends PredictOptions {
@@ -128,7 +131,7 @@ export interface LanguageModel {
   /** Trains an adapter (its parameters end up as trained), yielding events. */
   train(options: TrainOptions): AsyncGenerator<TrainEvent>;
   /** Prepares programs and adapters once for many texts; close it when they are done. */
-  generator(options?: Pick<TextOptions, "adapters" | "merge">): Promise<Generator>;
+  generator(options?: Pick<TextOptions, "adapters" | "merge" | "speculate">): Promise<Generator>;
   /**
    * Chooses the adapters of texts that name none themselves; without any, the base alone. They stay in memory, so that coming back to them
    * costs next to nothing; texts that are under way keep theirs. Refused are those that cannot be mixed, and then nothing changes.
@@ -227,15 +230,20 @@ export const loadModel = async (reference: string, options: OrtOptions & BaseOpt
         ...(signal && { signal }),
       });
     },
-    generator: async (which = {}) => createGenerator(backend, tokenizer, await inferenceOf(backend, base, which)),
+    generator: async (which = {}) => createGenerator(backend, tokenizer, await inferenceOf(backend, base, which), which),
     use: async (...choices) => {
       if (choices.length > 0 || switched !== undefined) await (await switches()).use(choices);
     },
     prefetch: async (...references) => (await switches()).prefetch(references),
-    generate: async function* (prompt, { adapters, merge = false, ...options } = {}) {
+    generate: async function* (prompt, { adapters, merge = false, speculate = 0, ...options } = {}) {
       const held = adapters === undefined ? await switched : undefined;
+      if (held !== undefined && speculate > 0)
+        throw new LowrankError("unsupported", "Tokens cannot be guessed ahead in the batch of the adapters that `use` has chosen.", {
+          where: "speculate",
+          fix: "Name the adapters of this text, or generate without it.",
+        });
       if (held !== undefined) return yield* held.generator.text(prompt, { ...options, adapters: held.chosen });
-      const generator = await model.generator({ merge, ...(adapters && { adapters }) });
+      const generator = await model.generator({ merge, speculate, ...(adapters && { adapters }) });
       try {
         return yield* generator.text(prompt, options);
       } finally {

@@ -5,11 +5,12 @@ import { cachedAttention } from "../nn/index.ts";
 import type { Feed } from "../runtime/index.ts";
 import type { Inference } from "./inference.ts";
 
-/** Rows, new tokens of each, and places of the cache, 0 where nothing is cached yet. */
+/** Rows, new tokens of each, and places of the cache, 0 where nothing is cached yet; L tokens whose logits are wanted, default one of each row. */
 export interface DecodeShape {
   readonly B: number;
   readonly T: number;
   readonly P: number;
+  readonly L?: number;
 }
 
 /** What an encoder has made of a source. */
@@ -23,12 +24,12 @@ export interface Encoded {
 }
 
 /**
- * Inputs ids and positions (B, T), bias.w (B, 1, T, P + T), and last (B), which counts the tokens of all rows; past_key.l and past_value.l
- * (B, K, P, D). Outputs logits (B, V) of those last tokens, and the new rows key.l and value.l (B, K, T, D).
+ * Inputs ids and positions (B, T), bias.w (B, 1, T, P + T), and last (L), which counts the tokens of all rows; past_key.l and past_value.l
+ * (B, K, P, D). Outputs logits (L, V) of those last tokens, and the new rows key.l and value.l (B, K, T, D).
  */
 export const decodeProgram = (
   { model, modules }: Pick<Inference, "model" | "modules">,
-  { B, T, P }: DecodeShape,
+  { B, T, P, L = B }: DecodeShape,
   encoded?: Encoded,
 ): Graph => {
   const { heads: K, headSize } = model.cache;
@@ -50,7 +51,7 @@ export const decodeProgram = (
   const used = modules();
   const source = encoded && { source: encoded.source(T) };
   const hidden = model.forward(used, { ids: input("ids", [B, T], "i32"), attention, ...source, recompute: false }); // (B·T, D)
-  const lastRows = gather(hidden, input("last", [B], "i32")); // (B, D)
+  const lastRows = gather(hidden, input("last", [L], "i32")); // (L, D)
   return program({ logits: model.head.logits(used, lastRows), ...outputs });
 };
 

@@ -15,6 +15,8 @@ export interface Decoder {
   readonly continues: boolean;
   /** Appends tokens and returns the logits (V) after the last of them. */
   append(ids: readonly number[]): Promise<Float32Array>;
+  /** Appends tokens and returns the logits (V) after each of them; absent where there is no way to have them. */
+  appendEach?(ids: readonly number[]): Promise<Float32Array[]>;
   /** Forgets everything after the first `length` tokens. */
   rewind(length: number): void;
   dispose(): Promise<void>;
@@ -69,14 +71,13 @@ export const cachedDecoder = async (
   const { cacheBoundary = Infinity } = model;
   let isBeyond = false;
 
-  const executable = (T: number, P: number): Promise<Executable> => {
-    const size = [T, P, ...(encoded === undefined ? [] : [encoded.size])].join("×");
-    return compiledOnce(backend, programs, size, () => decodeProgram(inference, { B: 1, T, P }, encoded));
+  const executable = (T: number, P: number, L: number): Promise<Executable> => {
+    const size = [T, P, ...(L === 1 ? [] : [`logits of ${L}`]), ...(encoded === undefined ? [] : [encoded.size])].join("×");
+    return compiledOnce(backend, programs, size, () => decodeProgram(inference, { B: 1, T, P, L }, encoded));
   };
 
-  // Runs `ids` after the first `kept` tokens of the cache.
-  const extend = async (kept: number, ids: readonly number[]): Promise<Float32Array> => {
-    const T = ids.length === 1 ? 1 : bucketOf(ids.length);
+  // Runs `ids` after the first `kept` tokens of the cache, as T with padding: the logits after the last of them, or after each of T.
+  const extend = async (kept: number, ids: readonly number[], T: number, isEach = false): Promise<Float32Array> => {
     if (kept + T > cache.capacity) cache = await growCache(backend, cache, { capacity: placesOf(kept + T) });
     const P = kept === 0 ? 0 : cache.capacity;
     const padded = Int32Array.from({ length: T }, (_, index) => ids[index] ?? 0);
@@ -87,31 +88,47 @@ export const cachedDecoder = async (
       ...(P === 0 ? {} : cache.residents),
       ids: i32(padded, [1, T]),
       positions: i32(positions, [1, T]),
-      last: i32([ids.length - 1]),
+      last: isEach ? i32(Int32Array.from({ length: T }, (_, index) => index)) : i32([ids.length - 1]),
     };
     for (const window of model.windows) all[`bias.${window}`] = f32(biasOf(window, [kept], T, P), [1, 1, T, P + T]);
-    const { logits } = await (await executable(T, P)).run(all, { store: storesAt(cache, [kept]) });
+    const { logits } = await (await executable(T, P, isEach ? T : 1)).run(all, { store: storesAt(cache, [kept]) });
     return (logits as { data: Float32Array }).data;
   };
 
+  /** The length with the ids, which are refused where they do not fit. */
+  const checkLength = (ids: readonly number[]): number => {
+    checkIds(ids, model);
+    const length = tokens.length + ids.length;
+    if (length > model.maxPositions)
+      throw new LowrankError("invalid-argument", `${length} tokens do not fit into the model's ${model.maxPositions} positions.`, {
+        fix: "Shorten the prompt or ask for fewer tokens.",
+      });
+    return length;
+  };
   return {
     get length() {
       return tokens.length;
     },
     continues: true,
     append: async (ids) => {
-      checkIds(ids, model);
-      const length = tokens.length + ids.length;
-      if (length > model.maxPositions)
-        throw new LowrankError("invalid-argument", `${length} tokens do not fit into the model's ${model.maxPositions} positions.`, {
-          fix: "Shorten the prompt or ask for fewer tokens.",
-        });
+      const length = checkLength(ids);
       const isStale = tokens.length > 0 && isBeyond !== length > cacheBoundary;
-      const logits = await (isStale ? extend(0, [...tokens, ...ids]) : extend(tokens.length, ids));
+      const [kept, read] = isStale ? [0, [...tokens, ...ids]] : [tokens.length, ids];
+      const logits = await extend(kept, read, read.length === 1 ? 1 : bucketOf(read.length));
       tokens.push(...ids);
       isBeyond = length > cacheBoundary;
       return logits;
     },
+    // Where keys are turned by the length that a sequence has, the logits of each token would need runs of their own.
+    ...(cacheBoundary === Infinity && {
+      appendEach: async (ids: readonly number[]) => {
+        checkLength(ids);
+        const logits = await extend(tokens.length, ids, ids.length, true);
+        tokens.push(...ids);
+        const V = model.head.outputs;
+        return ids.map((_, index) => logits.subarray(index * V, (index + 1) * V));
+      },
+    }),
     rewind: (to) => {
       checkRewind(tokens.length, to);
       tokens.length = to;

@@ -5,6 +5,7 @@ import { createDecoder } from "./create-decoder.ts";
 import { disposePrograms, type Decoder, type Programs } from "./decoder.ts";
 import type { FinishReason, GenerateOptions } from "./generate.ts";
 import type { Inference } from "./inference.ts";
+import { checkSpeculates, speculativeDecoder } from "./speculative-decoder.ts";
 import { checkWrites, textAfter } from "./text-after.ts";
 
 export interface Generator {
@@ -16,12 +17,26 @@ export interface Generator {
   close(): Promise<void>;
 }
 
+export interface GeneratorOptions {
+  /** Tokens that each run guesses ahead from what came before: the same texts, sooner where they repeat themselves. Default 0, none. */
+  readonly speculate?: number;
+}
+
 /** A generator that takes the inference over and disposes of it when it is closed. */
-export const createGenerator = (backend: Backend, tokenizer: Tokenizer, inference: Inference): Generator => {
+export const createGenerator = (
+  backend: Backend,
+  tokenizer: Tokenizer,
+  inference: Inference,
+  { speculate = 0 }: GeneratorOptions = {},
+): Generator => {
   const programs: Programs = new Map();
   const { model } = inference;
   checkWrites(model);
-  const decoder = (expected: number): Promise<Decoder> => createDecoder(backend, inference, programs, expected);
+  checkSpeculates(speculate, model);
+  const decoder = async (expected: number): Promise<Decoder> => {
+    const made = await createDecoder(backend, inference, programs, Math.min(expected + speculate, model.maxPositions));
+    return speculate === 0 ? made : speculativeDecoder(made, { count: speculate, longest: model.maxPositions });
+  };
   const writer = { model, tokenizer, longest: model.maxPositions, decoder };
   return {
     decoder,

@@ -7,7 +7,7 @@ export { createBatchGenerator, type AdapterUse, type BatchGenerator, type RowOpt
 export { createDecoder } from "./create-decoder.ts";
 export type { Decoder, Programs } from "./decoder.ts";
 export { generateText, generateTokens, type FinishReason, type GenerateOptions } from "./generate.ts";
-export { createGenerator, type Generator } from "./generator.ts";
+export { createGenerator, type Generator, type GeneratorOptions } from "./generator.ts";
 export { adaptedInference, baseInference, mergedInference, type Inference } from "./inference.ts";
 export { writeTexts, type TextRequest, type WrittenText } from "./many-texts.ts";
 export { asPrompt } from "./prompt.ts";

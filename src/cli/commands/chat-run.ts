@@ -52,7 +52,8 @@ export const run = async (options: ChatOptions, context: CommandContext, stream:
   const input = chatInput(stream, cyan("› "), context);
   try {
     const load = (reference: string): Promise<NamedAdapter[]> => openAdapters(model, [reference], options, context);
-    const session = await chatSession(model, options.system, await openAdapters(model, options.adapter, options, context));
+    const adapters = await openAdapters(model, options.adapter, options, context);
+    const session = await chatSession(model, options.system, adapters, options.speculate);
     const commands = slashCommands(load);
     const note = (text: string): void => context.err(dim(text));
 

@@ -31,6 +31,7 @@ export const chatSession = async (
   model: LanguageModel,
   system: string | undefined,
   initialAdapters: readonly NamedAdapter[],
+  speculate = 0,
 ): Promise<ChatSession> => {
   const { tokenizer } = model;
   const { maxPositions } = model.base.model;
@@ -39,7 +40,7 @@ export const chatSession = async (
   const messages: ChatMessage[] = [...opening];
 
   const listen = async (adapters: readonly NamedAdapter[]) => {
-    const generator = await model.generator({ adapters });
+    const generator = await model.generator({ adapters, speculate });
     return { adapters, generator, cache: promptCache(await generator.decoder(Math.min(initialTokens, maxPositions))) };
   };
   let voice = await listen(initialAdapters);

@@ -41,6 +41,10 @@ export const run = async (
   const { prompts } = options;
   if ((prompts === undefined) === (options.prompt.length === 0))
     throw new LowrankError("invalid-argument", "One of a prompt and --prompts is needed.", { fix: 'Give the prompt, or "" for none.' });
+  if (prompts !== undefined && options.speculate > 0)
+    throw new LowrankError("unsupported", "--speculate guesses ahead in one text, and --prompts writes several at once.", {
+      fix: "Leave one of them out.",
+    });
   if (prompts !== undefined) return runRows({ ...options, prompts }, context);
   const prompt = await readPrompt(options.prompt, input);
   const { dim } = pc.createColors(context.colour);
@@ -54,7 +58,7 @@ export const run = async (
       chat === undefined ? asPrompt(tokenizer.encode(prompt), base.model, tokenizer) : chat.encode([{ role: "user", content: prompt }]);
     const stop = [...options.stop, ...(chat?.stops ?? [])];
 
-    const generator = await model.generator({ adapters, merge });
+    const generator = await model.generator({ adapters, merge, speculate: options.speculate });
     const { maxPositions } = base.model;
     const decoder = await generator.decoder(Math.min(ids.length + options.maxTokens, maxPositions));
     const speaker = { decoder, tokenizer, maxPositions };

@@ -36,6 +36,12 @@ export const textOptions = {
     .describe("text that ends the answer and is not shown")
     .meta({ ...text, placeholder: "text" }),
   seed: z.int().default(0).describe("decides the draws").meta(text),
+  speculate: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe("tokens to guess ahead from what came before: the same text, sooner where it repeats itself; 0: none")
+    .meta(text),
 };
 
 /** `--max-tokens` with a command's own default. */
