@@ -1,10 +1,11 @@
 /** @file How far a base in fewer bits is from float32 on given batches: logits, loss, gradient, bytes and time; and which form suits. It knows no particular form. */
-import { and, cast, concat, equal, input, inputOf, max, multiply, program, subtract, sum, weightOf } from "../graph/index.ts";
+import { and, cast, concat, equal, input, inputOf, max, multiply, program, subtract, sum } from "../graph/index.ts";
 import { node, operandsOf, type Tensor } from "../graph/op.ts";
 import { topological } from "../graph/walk.ts";
 import type { StoredAdapter } from "../lora/index.ts";
 import { modelModules, storedTensors, type Base, type Model } from "../models/index.ts";
 import { precisions, roundedModule, type PrecisionName } from "../nn/index.ts";
+import { mappedBytes } from "../onnx/index.ts";
 import { compileLenient, type Backend, type Executable } from "../runtime/index.ts";
 import {
   lossProgram,
@@ -151,9 +152,6 @@ const driftOf = async (
   for (const executable of compiled.values()) await executable.dispose();
   return { rms: Math.sqrt(squares / (rows * model.head.outputs)), largest: Math.sqrt(largest), agreement: agreeing / rows };
 };
-
-const mappedBytes = ({ order }: ReturnType<typeof program>): number =>
-  order.reduce((total, tensor) => total + (weightOf(tensor)?.location.bytes ?? 0), 0);
 
 const dot = (a: Float32Array, b: Float32Array): number => a.reduce((total, value, index) => total + value * b[index], 0);
 

@@ -83,8 +83,16 @@ const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)}MB`;
  * The fastest settings whose estimate stays within the limit; a limit that nothing fits into is `invalid-argument` and names the least that would do.
  * @example const { batchSize, accumulate, recompute, chunk } = planMemory({ limit: 4e9, ...programs, batchSize: 8, accumulate: 1, shapesOf });
  */
-export const planMemory = (options: MemoryPlanOptions): MemoryPlan => {
-  const { limit, shapesOf } = options;
+export const planMemory = (given: MemoryPlanOptions): MemoryPlan => {
+  // Looking through the data for the sizes takes longer than anything else where they are many.
+  const known = new Map<number, ReturnType<MemoryPlanOptions["shapesOf"]>>();
+  const shapesOf: MemoryPlanOptions["shapesOf"] = (rows) => {
+    const shapes = known.get(rows) ?? given.shapesOf(rows);
+    known.set(rows, shapes);
+    return shapes;
+  };
+  const options = { ...given, shapesOf };
+  const { limit } = options;
   const estimated = ({ slowdown: _slowdown, ...candidate }: Candidate): MemoryPlan => ({
     ...candidate,
     estimate: estimateMemory({ ...options, ...candidate, ...shapesOf(candidate.batchSize) }),
