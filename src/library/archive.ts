@@ -10,13 +10,12 @@ import { getAdapter } from "./find.ts";
 import type { LibraryFolder } from "./folder.ts";
 import { adapterPath } from "./layout.ts";
 import { receive } from "./receive.ts";
-import { adapterFiles, recordOf, recordText, type AdapterFile, type AdapterRecord } from "./record.ts";
+import { adapterFiles, longestRecord, recordOf, recordText, type AdapterFile, type AdapterRecord } from "./record.ts";
 import type { AdapterEnd, ReadFile, TransferListener } from "./remotes/remote.ts";
 import { tarEnd, tarEntries, tarHeader, tarPadding, type TarEntry } from "./tar.ts";
 
 const recordName = "record.json";
 const names: readonly string[] = [recordName, ...adapterFiles];
-const longestRecord = 1_000_000;
 
 /** `team/tales@2` as one part of a path: `team-tales-2`. */
 export const archiveName = ({ names: [first], digest }: AdapterRecord): string =>

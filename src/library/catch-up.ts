@@ -11,7 +11,7 @@ import { LowrankError, messageOf } from "../util/index.ts";
 import { digestOfEntry, shardPath, shardsName } from "./layout.ts";
 import { splitTag } from "./names.ts";
 import { change, rows } from "./sql.ts";
-import { adapterFiles, recordOf, type AdapterRecord } from "./record.ts";
+import { adapterFiles, longestRecord, recordOf, type AdapterRecord } from "./record.ts";
 
 const missing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "ENOENT";
 
@@ -68,6 +68,10 @@ const storedShards = (database: Database.Database): Map<string, StoredShard> =>
 export const readRecord = (path: string): AdapterRecord => {
   let value: unknown;
   try {
+    // Asked before opening, because opening a pipe would wait for its writer.
+    const stats = statSync(path);
+    if (!stats.isFile()) throw new Error("it is not a file");
+    if (stats.size > longestRecord) throw new Error(`it has ${stats.size} bytes, and at most ${longestRecord} are read`);
     value = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
     if (missing(error)) throw new LowrankError("not-found", "There is no such record.", { where: path, cause: error });

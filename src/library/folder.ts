@@ -22,7 +22,7 @@ import {
   syncFolder,
 } from "./layout.ts";
 import { withLock } from "./lock.ts";
-import { recordText, type AdapterRecord } from "./record.ts";
+import { labelOf, longestRecord, recordText, type AdapterRecord } from "./record.ts";
 
 const marker = { format: "lowrank-library", version: 1 };
 
@@ -138,10 +138,20 @@ export const openLibraryFolder = async (path: string, { create: mayCreate = fals
 
   /** Writes a record's bytes beside their place and gives the path. */
   const stage = async (record: AdapterRecord): Promise<string> => {
+    const text = recordText(record);
+    if (Buffer.byteLength(text) > longestRecord)
+      throw new LowrankError(
+        "invalid-argument",
+        `What is said of the adapter takes ${Buffer.byteLength(text)} bytes; ${longestRecord} are allowed.`,
+        {
+          where: labelOf(record),
+          fix: "Shorten its notes, or give it fewer tags or names.",
+        },
+      );
     const aside = `${asidePath(folder)}.json`;
     const handle = await open(aside, "wx");
     try {
-      await handle.writeFile(recordText(record));
+      await handle.writeFile(text);
       await handle.sync();
     } finally {
       await handle.close();

@@ -50,7 +50,7 @@ const schemaVersion = Number.parseInt(createHash("sha256").update(schema).digest
 /** Milliseconds that a statement waits for another process's. */
 const patience = 30_000;
 
-const generationPattern = /^(\d+)\.sqlite$/;
+const generationPattern = /^(\d{1,15})\.sqlite$/;
 
 export interface IndexDatabase {
   readonly database: Database.Database;
@@ -77,9 +77,11 @@ const generationsIn = (folder: string): number[] =>
     .flatMap((name) => Number(generationPattern.exec(name)?.[1] ?? []))
     .sort((a, b) => b - a);
 
-/** True for what SQLite says of a database that is damaged, foreign or of another form. */
+/** True for what SQLite says of a database that is damaged, foreign, of another form, or no file at all. */
 export const isDamage = (error: unknown): boolean =>
-  error instanceof Error && "code" in error && /^SQLITE_(CORRUPT|NOTADB|ERROR|SCHEMA|CANTOPEN|READONLY|IOERR)/.test(String(error.code));
+  error instanceof Error &&
+  (("code" in error && /^SQLITE_(CORRUPT|NOTADB|ERROR|SCHEMA|CANTOPEN|READONLY|IOERR)/.test(String(error.code))) ||
+    error.message.startsWith("ConnectionFailed"));
 
 const connect = (path: string): Database.Database => {
   const database = new Database(path, { timeout: patience });
@@ -95,7 +97,7 @@ export const newIndex = (library: string): IndexDatabase => {
   const database = connect(path);
   database.exec(`PRAGMA journal_mode = WAL; BEGIN IMMEDIATE; ${schema} PRAGMA user_version = ${schemaVersion}; COMMIT`);
   for (const generation of earlier)
-    for (const ending of ["", "-wal", "-shm"]) rmSync(join(folder, `${generation}.sqlite${ending}`), { force: true });
+    for (const ending of ["", "-wal", "-shm"]) rmSync(join(folder, `${generation}.sqlite${ending}`), { recursive: true, force: true });
   return { database, path };
 };
 

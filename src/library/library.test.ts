@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
@@ -126,6 +127,25 @@ describe("add", () => {
     { name: "a", metrics: { "": 1 } },
   ])("refuses %j before it reads anything", async (options) => {
     expect(await failure(library.add("nowhere", options))).toMatchObject({ code: "invalid-argument" });
+  });
+
+  it("trusts no files that a broken writer left in an adapter's place", async () => {
+    const { record } = await add(1, "whole");
+    const other = await open(join(folder, "left"));
+    mkdirSync(other.path(record), { recursive: true });
+    writeFileSync(join(other.path(record), "adapter_model.safetensors"), "half");
+    await other.add(await adapter(1), { name: "tales" });
+    for await (const finding of other.verify()) expect(finding).toMatchObject({ kind: "sound", what: "tales@1" });
+    expect(readdirSync(other.path(record))).toHaveLength(2);
+  });
+
+  it("refuses more words than a record may have, and changes nothing", async () => {
+    expect(await failure(add(1, "tales", { notes: "n".repeat(1_000_001) }))).toMatchObject({ code: "invalid-argument", where: "tales@1" });
+    expect((await library.search()).total).toBe(0);
+    await add(1, "tales");
+    expect(await failure(library.annotate("tales", { notes: "n".repeat(1_000_001) }))).toMatchObject({ code: "invalid-argument" });
+    expect((await library.get("tales")).notes).toBe("");
+    expect(await problems()).toEqual([]);
   });
 
   it("puts whole files in the place of damaged ones", async () => {
@@ -367,6 +387,33 @@ describe("the index", () => {
     library = await open(library.folder);
     expect((await library.search()).total).toBe(1);
     expect(readdirSync(join(process.env["LOWRANK_CACHE"]!, "library"))).toHaveLength(1);
+  });
+
+  it("is made anew where a folder, an empty file or another's number is in its place", async () => {
+    await add(1, "tales");
+    library.close();
+    for (const [name, make] of [
+      ["41.sqlite", (path: string) => mkdirSync(join(path, "x"), { recursive: true })],
+      ["42.sqlite", (path: string) => writeFileSync(path, "")],
+      [`${"9".repeat(30)}.sqlite`, (path: string) => writeFileSync(path, "none of ours")],
+    ] as const) {
+      make(join(library.folder, "index", name));
+      const again = await open(library.folder);
+      expect((await again.search()).total, name).toBe(1);
+      await again.setAlias("tales@1", "prod");
+      again.close();
+    }
+  });
+
+  it.skipIf(process.platform === "win32")("waits for no pipe and reads no endless file in a record's place", async () => {
+    const { record } = await add(1, "tales");
+    const others = ["0", "1"].map((digit) => `${library.path(record).slice(0, -1)}${record.digest.endsWith(digit) ? "2" : digit}.json`);
+    execFileSync("mkfifo", [others[0]]);
+    writeFileSync(others[1], " ".repeat(1_000_001));
+    expect(await library.search()).toMatchObject({ total: 1, unreadable: 2 });
+    const found = (await problems()).flatMap((finding) => finding.problems).join();
+    expect(found).toContain("it is not a file");
+    expect(found).toContain("1000001 bytes");
   });
 
   it("tells of records that it cannot read", async () => {

@@ -16,11 +16,17 @@ const namePattern = /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)*$/;
 const aliasPattern = /^[A-Za-z][\w.-]*$/;
 const longestName = 128;
 const longestTag = 256;
+const greatestVersion = 999_999_999;
 
 /** True for what an adapter may be called: letters, digits, `.`, `_`, `-`, in parts between slashes. */
 export const isName = (text: string): boolean => text.length <= longestName && namePattern.test(text);
 
-const isAlias = (text: string): boolean => text.length <= longestName && aliasPattern.test(text);
+/** True for what an alias may be called. */
+export const isAlias = (text: string): boolean => text.length <= longestName && aliasPattern.test(text);
+
+/** True for the numbers that versions have. */
+export const isVersionNumber = (value: unknown): value is number =>
+  Number.isInteger(value) && (value as number) >= 1 && (value as number) <= greatestVersion;
 
 /** Reads a reference; undefined for a text that cannot be one. */
 export const parseReference = (text: string): AdapterReference | undefined => {
@@ -62,8 +68,10 @@ export const splitTag = (tag: string): readonly [key: string, value: string] => 
   return at === -1 ? [tag, ""] : [tag.slice(0, at), tag.slice(at + 1)];
 };
 
+/** True for `key=value` or a plain word, on one line. */
+export const isTag = (text: string): boolean =>
+  text.length <= longestTag && /^[^\s=\p{Cc}][^=\p{Cc}]*(=[^\p{Cc}]+)?$/u.test(text) && text.trim() === text;
+
 /** The tag itself, `key=value` or plain, or an `invalid-argument` error. */
 export const checkTag = (text: string): string =>
-  text.length <= longestTag && /^[^\s=\p{Cc}][^=\p{Cc}]*(=[^\p{Cc}]+)?$/u.test(text) && text.trim() === text
-    ? text
-    : refuse("a tag", text, `Use a word or key=value on one line, ${longestTag} characters at most.`);
+  isTag(text) ? text : refuse("a tag", text, `Use a word or key=value on one line, ${longestTag} characters at most.`);

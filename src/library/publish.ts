@@ -7,7 +7,7 @@ import type { DataEmbedding } from "./data-embedding.ts";
 import { digestFile } from "./digest.ts";
 import type { LibraryFolder, Writer } from "./folder.ts";
 import { adapterPath } from "./layout.ts";
-import { checkAlias, checkName, checkTag } from "./names.ts";
+import { checkAlias, checkName, checkTag, isVersionNumber } from "./names.ts";
 import { adapterFiles, type AdapterRecord, type AliasClaim, type Lineage, type PublishedVersion } from "./record.ts";
 import { rows } from "./sql.ts";
 import type { StagedAdapter } from "./stage.ts";
@@ -110,7 +110,11 @@ const numberFor = ({ digest, retired }: AdapterRecord, taken: ReadonlyMap<number
   const had = retired.find((one) => one.name === name)?.version;
   if (had !== undefined) return had;
   const isFree = wanted !== undefined && (taken.get(wanted) ?? digest) === digest;
-  return isFree ? wanted : Math.max(0, ...taken.keys()) + 1;
+  if (isFree) return wanted;
+  const next = Math.max(0, ...taken.keys()) + 1;
+  if (!isVersionNumber(next))
+    throw new LowrankError("invalid-argument", `The name ${name} has no number left for another version.`, { fix: "Choose another name." });
+  return next;
 };
 
 /** The record under a name, with a number that no other adapter has there. */
@@ -191,7 +195,8 @@ export const publish = (library: LibraryFolder, staged: StagedAdapter, publicati
     const { name, aliases = [] } = publication;
     const taken = await library.ask((database) => versionsOf(database, name));
     const known = library.read(staged.digest);
-    if (known !== undefined) await clearDamage(library, writer, staged);
+    // A folder may lie there that no record speaks of, from a writer that broke off.
+    await clearDamage(library, writer, staged);
     const described = merged({ ...(known ?? fresh(staged, now)), files: staged.files }, publication, now);
     const record = named(described, taken, { name, published: now });
     const claims = await claimsNow(library, name, aliases);

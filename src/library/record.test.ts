@@ -41,12 +41,24 @@ it.each<[key: keyof AdapterRecord, value: unknown]>([
   ["files", { ...record.files, "adapter_config.json": { bytes: -1, sha256: file.sha256 } }],
   ["facts", null],
   ["names", [{ name: "../up", version: 1, published: "" }]],
-  ["names", [{ name: "tales", version: 1.5, published: "" }]],
+  ["names", [{ ...record.names[0], version: 1.5 }]],
+  ["names", [{ ...record.names[0], version: 0 }]],
+  ["names", [{ ...record.names[0], version: Number.MAX_SAFE_INTEGER }]],
+  ["names", [{ ...record.names[0], published: "yesterday" }]],
   ["retired", "none"],
-  ["aliases", [{ name: "tales", alias: 1, since: "" }]],
+  ["aliases", [{ ...record.aliases[0], alias: 1 }]],
+  ["aliases", [{ ...record.aliases[0], alias: "../prod" }]],
+  ["aliases", [{ ...record.aliases[0], since: "zzzz" }]],
+  ["aliases", [{ ...record.aliases[0], since: "9999-12-31T23:59:59.999Z" }]],
   ["tags", [1]],
+  ["tags", ["a\u001b[2J"]],
   ["metrics", { loss: "low" }],
+  ["metrics", { loss: Infinity }],
+  ["facts", { ...record.facts, rank: Infinity }],
   ["lineage", { ...record.lineage, parents: [{}] }],
+  ["lineage", { ...record.lineage, parents: [{ digest: "sha256:1", weight: Infinity }] }],
+  ["created", "2026-13-01T00:00:00.000Z"],
+  ["updated", "zzzz"],
   ["embedding", undefined],
   ["embedding", { ...record.embedding, tokens: 0 }],
   ["embedding", { ...record.embedding, vector: "" }],
@@ -58,6 +70,12 @@ it.each<[key: keyof AdapterRecord, value: unknown]>([
   expect(() => recordOf({ ...record, [key]: value }, "a.json")).toThrow(
     expect.objectContaining({ code: "invalid-file", where: "a.json", message: expect.stringContaining(`"${key}"`) as string }),
   );
+});
+
+it("says nothing that would steer a terminal, whoever wrote it", () => {
+  const hostile = { ...record, notes: "a\u001b[2Jb\nc", lineage: { ...record.lineage, baseName: "x\u009b1A" } };
+  const read = recordOf(JSON.parse(recordText(hostile)) as Record<string, unknown>, "here");
+  expect([read.notes, read.lineage.baseName]).toEqual(["a\uFFFD[2Jb\nc", "x\uFFFD1A"]);
 });
 
 it("is called by its first name, or by its digest", () => {

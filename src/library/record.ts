@@ -3,7 +3,7 @@ import { isObject, sortedJson } from "../formats/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { isEmbedding, type DataEmbedding } from "./data-embedding.ts";
 import type { FileDigest } from "./digest.ts";
-import { isName } from "./names.ts";
+import { isAlias, isName, isTag, isVersionNumber } from "./names.ts";
 
 /** The files of an adapter, as PEFT names them. */
 export const adapterFiles = ["adapter_config.json", "adapter_model.safetensors"] as const;
@@ -87,7 +87,12 @@ export interface AdapterRecord {
 const isText = (value: unknown): value is string => typeof value === "string";
 const isTextOrNull = (value: unknown): boolean => value === null || isText(value);
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
-const isNumberOrNull = (value: unknown): boolean => value === null || typeof value === "number";
+// JSON can say 1e999, which is read as infinite and could not be written again.
+const isNumber = (value: unknown): boolean => Number.isFinite(value);
+const isNumberOrNull = (value: unknown): boolean => value === null || isNumber(value);
+// Times are compared as texts, so that all have this form; a later one can always follow.
+const isTime = (value: unknown): boolean =>
+  isText(value) && /^[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value) && !Number.isNaN(Date.parse(value));
 const isListOf =
   (holds: (item: Record<string, unknown>) => boolean) =>
   (value: unknown): boolean =>
@@ -95,7 +100,7 @@ const isListOf =
 
 export const isDigest = (value: unknown): value is string => isText(value) && /^sha256:[0-9a-f]{64}$/.test(value);
 
-const isVersion = ({ name, version }: Record<string, unknown>): boolean => isText(name) && isName(name) && isCount(version);
+const isVersion = ({ name, version }: Record<string, unknown>): boolean => isText(name) && isName(name) && isVersionNumber(version);
 
 const isFile = (value: unknown): boolean =>
   isObject(value) && isCount(value["bytes"]) && isText(value["sha256"]) && /^[0-9a-f]{64}$/.test(value["sha256"]);
@@ -110,27 +115,41 @@ const checks: Readonly<Record<keyof AdapterRecord, (value: unknown) => boolean>>
     isNumberOrNull(value["rank"]) &&
     isNumberOrNull(value["alpha"]) &&
     isCount(value["parameters"]),
-  names: isListOf((item) => isVersion(item) && isText(item["published"])),
+  names: isListOf((item) => isVersion(item) && isTime(item["published"])),
   retired: isListOf(isVersion),
-  aliases: isListOf(({ name, alias, since }) => isText(name) && isName(name) && isText(alias) && isText(since)),
-  tags: (value) => Array.isArray(value) && value.every(isText),
-  metrics: (value) => isObject(value) && Object.values(value).every((number) => typeof number === "number"),
+  aliases: isListOf(({ name, alias, since }) => isText(name) && isName(name) && isText(alias) && isAlias(alias) && isTime(since)),
+  tags: (value) => Array.isArray(value) && value.every((tag) => isText(tag) && isTag(tag)),
+  metrics: (value) => isObject(value) && Object.entries(value).every(([name, number]) => isTag(name) && isNumber(number)),
   lineage: (value) =>
     isObject(value) &&
     [value["base"], value["baseName"], value["data"], value["run"]].every(isTextOrNull) &&
-    isListOf(({ digest, weight }) => isText(digest) && typeof weight === "number")(value["parents"]),
+    isListOf(({ digest, weight }) => isText(digest) && isNumber(weight))(value["parents"]),
   embedding: (value) => value === null || isEmbedding(value),
   licence: isTextOrNull,
   notes: isText,
-  created: isText,
-  updated: isText,
+  created: isTime,
+  updated: isTime,
 };
 
 /** A record of an earlier form as it would be written today. */
 const upgraded = (value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
   value["format"] === 1 ? { ...value, format: 2, embedding: null } : value;
 
-/** Checks what was read as a record; `invalid-file` names the field that is none. Keys of later versions are dropped. */
+/** Texts that say anything, without the characters that would steer a terminal. */
+const harmless = (value: unknown): unknown => {
+  // eslint-disable-next-line no-control-regex -- control characters are what is replaced
+  if (isText(value)) return value.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\uFFFD");
+  if (Array.isArray(value)) return value.map(harmless);
+  return isObject(value) ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, harmless(inner)])) : value;
+};
+
+/** No record is longer; longer ones are neither read nor written. */
+export const longestRecord = 1_000_000; // bytes
+
+/**
+ * Checks what was read as a record; `invalid-file` names the field that is none. Keys of later versions are dropped, and so are characters that
+ * no text has need of.
+ */
 export const recordOf = (given: Readonly<Record<string, unknown>>, where: string): AdapterRecord => {
   const value = upgraded(given);
   for (const [key, holds] of Object.entries(checks))
@@ -139,7 +158,7 @@ export const recordOf = (given: Readonly<Record<string, unknown>>, where: string
         where,
         fix: "Copy the record again, or remove it and add the adapter anew.",
       });
-  return Object.fromEntries(Object.keys(checks).map((key) => [key, value[key]])) as unknown as AdapterRecord;
+  return Object.fromEntries(Object.keys(checks).map((key) => [key, harmless(value[key])])) as unknown as AdapterRecord;
 };
 
 /** The record's bytes: equal records give equal bytes. */

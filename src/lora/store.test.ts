@@ -79,10 +79,15 @@ describe("adapter folders", () => {
       (tensors) => tensors.forEach(({ data }, name) => name.endsWith("lora_B") && data.fill(0 as never)),
       "The adapter has no effect: its update is zero in every module.",
     ],
+    [
+      "a value that is none",
+      (tensors) => tensors.get(first)!.data.fill(NaN as never, 1, 2),
+      `${first} holds values that are not finite numbers.`,
+    ],
   ])("are refused with %s", async (name, change, message) => {
     const directory = await tampered(name.replaceAll(" ", "-"), change);
     const error = await load(directory).catch((thrown: unknown) => thrown);
-    expect(error).toMatchObject({ code: "adapter-mismatch", where: directory });
+    expect(error).toMatchObject({ code: message.includes("finite") ? "invalid-file" : "adapter-mismatch", where: directory });
     expect((error as Error).message).toContain(message);
   });
 

@@ -78,15 +78,29 @@ const remedy = ({ config: { task_type: task } }: Adapter, { head }: Model, other
     ? otherwise
     : `The adapter is for the task ${task} and the model's head for ${head.task}: use a command, or a head, that is for ${task}.`;
 
+const list = (names: readonly string[]): string => names.slice(0, 4).join(", ") + (names.length > 4 ? ` and ${names.length - 4} more` : "");
+
+/** Refuses tensors of another shape than the adapter has for them. */
+const checkShapes = ({ layout, frozen }: Adapter, tensors: ReadonlyMap<string, HostTensor>, where: string): void => {
+  const misshaped = [...layout.slots, ...frozen.slots].filter(
+    ({ name, shape }) => tensors.has(name) && tensors.get(name)!.shape.join() !== shape.join(),
+  );
+  if (misshaped.length > 0)
+    throw new LowrankError(
+      "adapter-mismatch",
+      `${misshaped.length} tensors have another shape than the model needs: ${list(
+        misshaped.map(({ name, shape }) => `${name} is [${tensors.get(name)!.shape.join(", ")}], needed [${shape.join(", ")}]`),
+      )}.`,
+      { where, fix: "Use the base that the adapter was trained on." },
+    );
+};
+
 const checkTensors = (adapter: Adapter, model: Model, tensors: ReadonlyMap<string, HostTensor>, where: string): void => {
   const leftOut = new Set(shiftNames(adapter));
   const kept = [...adapter.layout.slots, ...adapter.frozen.slots].filter(({ name }) => !leftOut.has(name));
   const slots = new Map(kept.map((slot) => [slot.name, slot]));
-  const list = (names: readonly string[]): string =>
-    names.slice(0, 4).join(", ") + (names.length > 4 ? ` and ${names.length - 4} more` : "");
   const missing = [...slots.keys()].filter((name) => !tensors.has(name));
   const extra = [...tensors.keys()].filter((name) => !slots.has(name));
-  const misshaped = [...slots.values()].filter(({ name, shape }) => tensors.has(name) && tensors.get(name)!.shape.join() !== shape.join());
   if (missing.length > 0)
     throw new LowrankError("adapter-mismatch", `The adapter lacks ${missing.length} of its tensors: ${list(missing)}.`, {
       where,
@@ -101,14 +115,17 @@ const checkTensors = (adapter: Adapter, model: Model, tensors: ReadonlyMap<strin
         fix: remedy(adapter, model, "Use the base and the configuration that the adapter was trained with."),
       },
     );
-  if (misshaped.length > 0)
-    throw new LowrankError(
-      "adapter-mismatch",
-      `${misshaped.length} tensors have another shape than the model needs: ${list(
-        misshaped.map(({ name, shape }) => `${name} is [${tensors.get(name)!.shape.join(", ")}], needed [${shape.join(", ")}]`),
-      )}.`,
-      { where, fix: "Use the base that the adapter was trained on." },
-    );
+};
+
+/** Refuses values that are no numbers, which a run that diverged leaves. */
+const checkFinite = (name: string, values: Float32Array, where: string): void => {
+  let sum = 0; // 0 or NaN
+  for (let index = 0; index < values.length; index++) sum += values[index] * 0;
+  if (sum !== 0)
+    throw new LowrankError("invalid-file", `${name} holds values that are not finite numbers.`, {
+      where,
+      fix: "Take an earlier checkpoint of the run, or train again with a lower learning rate.",
+    });
 };
 
 /**
@@ -178,6 +195,7 @@ export const loadAdapter = async (
   checkRounding(adapter, directory);
   const read: SavedContent = { config: adapter.config, targets, tensors: unstackExperts([...targets.values()], content.tensors), metadata };
   const { tensors } = variant.opened?.(read) ?? read;
+  checkShapes(adapter, tensors, directory);
   checkTensors(adapter, model, tensors, directory);
   const stored: StoredAdapter =
     shiftNames(adapter).length > 0
@@ -185,7 +203,10 @@ export const loadAdapter = async (
       : { adapter, parameters: new Float32Array(layout.size), frozen: new Float32Array(frozen.size) };
   const values = valuesOf(stored);
   const view = (name: string): Float32Array => values.get(name)!.data as Float32Array;
-  for (const [name, { data }] of tensors) view(name).set(data as Float32Array);
+  for (const [name, { data }] of tensors) {
+    checkFinite(name, data as Float32Array, directory);
+    view(name).set(data as Float32Array);
+  }
   const acts =
     adapter.tokens.length > 0 ||
     layout.slots.some(isWhole) ||

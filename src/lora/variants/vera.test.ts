@@ -1,4 +1,4 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -53,5 +53,16 @@ describe("VeRA's files", () => {
     await saveAdapter(join(folder, "key"), base.model, stored, base.digest);
     expect((await readPeftAdapter(join(folder, "key"))).tensors.has("vera_A")).toBe(false);
     expect(await values("key")).toEqual({ parameters: stored.parameters, frozen: stored.frozen });
+  });
+
+  it("make no A and B of a rank that the file's tensors do not have", async () => {
+    const stored = await randomAdapter(base, { ...targets, vera: { projection_prng_key: 7, save_projection: false } });
+    await saveAdapter(join(folder, "huge"), base.model, stored, base.digest);
+    const path = join(folder, "huge", "adapter_config.json");
+    await writeFile(path, (await readFile(path, "utf8")).replace(/"r": \d+/, '"r": 2000000000'));
+    await expect(values("huge")).rejects.toMatchObject({
+      code: "adapter-mismatch",
+      message: expect.stringContaining("2000000000") as string,
+    });
   });
 });

@@ -89,6 +89,8 @@ export const vera: Variant = {
   opened: (content) => {
     const { config, targets, tensors } = content;
     if (config.vera!.save_projection || tensors.has(shared.A)) return content;
+    // A rank that the file's own tensors do not have would make matrices of any size.
+    if ([...targets.keys()].some((module) => tensors.get(`${module}.${after.A}`)?.shape[0] !== config.r)) return content;
     return { ...content, tensors: new Map([...tensors, ...Object.entries(projections([...targets.values()], config))]) };
   },
 };
