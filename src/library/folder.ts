@@ -4,7 +4,7 @@ import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type Database from "libsql";
 import { makeFolder, readJsonObject, writeFileAtomically } from "../formats/index.ts";
-import { LowrankError, messageOf } from "../util/index.ts";
+import { LowrankError } from "../util/index.ts";
 import { catchUp, catchUpShard, readRecord } from "./catch-up.ts";
 import { isDamage, newIndex, openIndex } from "./index-database.ts";
 import {
@@ -21,6 +21,7 @@ import {
   shardsName,
   syncFolder,
 } from "./layout.ts";
+import { ioFailed } from "./io-failed.ts";
 import { withLock } from "./lock.ts";
 import { labelOf, longestRecord, recordText, type AdapterRecord } from "./record.ts";
 
@@ -77,16 +78,6 @@ export interface OpenLibraryOptions {
   /** Make the library where there is none. Default false: that is `not-found`. */
   readonly create?: boolean;
 }
-
-const ioFailed = (error: unknown, where: string): unknown => {
-  if (LowrankError.is(error) || !(error instanceof Error && "syscall" in error)) return error;
-  const full = (error as NodeJS.ErrnoException).code === "ENOSPC";
-  return new LowrankError("io-failed", full ? "The disk is full." : `The library cannot be written: ${messageOf(error)}.`, {
-    where,
-    fix: full ? "Free some space and run again; what was there before is unchanged." : "Check that the folder can be written.",
-    cause: error,
-  });
-};
 
 /** Opens a library's folder. */
 export const openLibraryFolder = async (path: string, { create: mayCreate = false }: OpenLibraryOptions = {}): Promise<LibraryFolder> => {

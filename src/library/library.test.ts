@@ -139,6 +139,19 @@ describe("add", () => {
     expect(readdirSync(other.path(record))).toHaveLength(2);
   });
 
+  it("says that the library cannot be written, and leaves it as it was", async () => {
+    const { record } = await add(1, "tales");
+    const path = join(folder, "taken.tar");
+    await library.export("tales", path);
+    const closed = await open(join(folder, "closed"));
+    rmSync(join(closed.folder, "aside"), { recursive: true });
+    writeFileSync(join(closed.folder, "aside"), "no folder");
+    const refusal = { code: "io-failed", where: closed.folder };
+    expect(await failure(closed.add(library.path(record), { name: "tales" }))).toMatchObject(refusal);
+    expect(await failure(closed.import(path))).toMatchObject(refusal);
+    expect((await closed.search()).total).toBe(0);
+  });
+
   it("refuses more words than a record may have, and changes nothing", async () => {
     expect(await failure(add(1, "tales", { notes: "n".repeat(1_000_001) }))).toMatchObject({ code: "invalid-argument", where: "tales@1" });
     expect((await library.search()).total).toBe(0);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { LowrankError } from "../util/index.ts";
 import { digestFile, type FileDigest } from "./digest.ts";
 import type { LibraryFolder } from "./folder.ts";
+import { ioFailed } from "./io-failed.ts";
 import { adapterPath, asidePath, syncFolder } from "./layout.ts";
 import { leavePartial, takePartial } from "./partial.ts";
 import { claimAliases, clearDamage, isWhole, latestClaims, named, versionsOf } from "./publish.ts";
@@ -110,8 +111,8 @@ const bringFiles = async (
     adapter,
   );
   const path = asidePath(library);
-  await mkdir(path);
   try {
+    await mkdir(path);
     let moved = 0;
     for (const file of adapterFiles) {
       const digest = record.files[file];
@@ -129,7 +130,7 @@ const bringFiles = async (
     return { path, moved };
   } catch (error) {
     await rm(path, { recursive: true, force: true });
-    throw error;
+    throw ioFailed(error, library);
   }
 };
 

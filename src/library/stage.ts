@@ -5,6 +5,7 @@ import { listFolder, readJsonObject, readSafetensorsHeader, readTensorF32, type 
 import { LowrankError, sizeOf } from "../util/index.ts";
 import { adapterDigest, digestFile, type FileDigest } from "./digest.ts";
 import { baseKey } from "./folder-digest.ts";
+import { ioFailed } from "./io-failed.ts";
 import { asidePath, syncFolder } from "./layout.ts";
 import { adapterFiles, type AdapterFacts, type AdapterFile } from "./record.ts";
 
@@ -107,14 +108,14 @@ export const inspectStaged = async (
 export const stageAdapter = async (library: string, directory: string, base: string | null = null): Promise<StagedAdapter> => {
   await checkFolder(directory);
   const path = asidePath(library);
-  await mkdir(path);
   try {
+    await mkdir(path);
     const digests = await Promise.all(adapterFiles.map((name) => copyHashed(join(directory, name), join(path, name))));
     await syncFolder(path);
     const files = Object.fromEntries(adapterFiles.map((name, index) => [name, digests[index]])) as Record<AdapterFile, FileDigest>;
     return await inspectStaged(path, files, { base, where: directory });
   } catch (error) {
     await rm(path, { recursive: true, force: true });
-    throw error;
+    throw ioFailed(error, library);
   }
 };

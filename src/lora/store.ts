@@ -119,9 +119,9 @@ const checkTensors = (adapter: Adapter, model: Model, tensors: ReadonlyMap<strin
 
 /** Refuses values that are no numbers, which a run that diverged leaves. */
 const checkFinite = (name: string, values: Float32Array, where: string): void => {
-  let sum = 0; // 0 or NaN
-  for (let index = 0; index < values.length; index++) sum += values[index] * 0;
-  if (sum !== 0)
+  let index = 0;
+  while (index < values.length && Number.isFinite(values[index])) index++;
+  if (index < values.length)
     throw new LowrankError("invalid-file", `${name} holds values that are not finite numbers.`, {
       where,
       fix: "Take an earlier checkpoint of the run, or train again with a lower learning rate.",
