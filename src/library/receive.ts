@@ -111,8 +111,8 @@ const bringFiles = async (
     adapter,
   );
   const path = asidePath(library);
+  await mkdir(path).catch((error: unknown) => Promise.reject(ioFailed(error, library)));
   try {
-    await mkdir(path);
     let moved = 0;
     for (const file of adapterFiles) {
       const digest = record.files[file];

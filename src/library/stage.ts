@@ -108,8 +108,8 @@ export const inspectStaged = async (
 export const stageAdapter = async (library: string, directory: string, base: string | null = null): Promise<StagedAdapter> => {
   await checkFolder(directory);
   const path = asidePath(library);
+  await mkdir(path).catch((error: unknown) => Promise.reject(ioFailed(error, library)));
   try {
-    await mkdir(path);
     const digests = await Promise.all(adapterFiles.map((name) => copyHashed(join(directory, name), join(path, name))));
     await syncFolder(path);
     const files = Object.fromEntries(adapterFiles.map((name, index) => [name, digests[index]])) as Record<AdapterFile, FileDigest>;
