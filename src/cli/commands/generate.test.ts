@@ -34,6 +34,15 @@ describe.skipIf(!hasShared)("lowrank generate", () => {
     expect(await write("--max-tokens", "200", "")).toEqual({ stdout: `${text}\n`, stderr: "", code: 0 });
   });
 
+  it("writes the same while it guesses ahead", async () => {
+    const text = readFileSync(join(stories, "greedy-200.txt"), "utf8");
+    expect(await write("--max-tokens", "200", "--speculate", "4", "")).toEqual({ stdout: `${text}\n`, stderr: "", code: 0 });
+    const merged = ["--max-tokens", "48", "--adapter", tales, "Once upon"];
+    expect(await write("--speculate", "3", ...merged)).toEqual(await write(...merged));
+    const { stderr, code } = await write("--speculate", "3", "--prompts", "rows.jsonl");
+    expect([oneLine(stderr), code]).toEqual([expect.stringContaining("--speculate guesses ahead in one text"), 1]);
+  });
+
   it("shows prompt, text and figures on a terminal", async () => {
     const { stdout, stderr } = await lowrank(["generate", "--model", stories, "--max-tokens", "16", "Once", "upon"], { columns: 80 });
     expect(stdout).toBe(`Once upon${start}\n`);
