@@ -1,4 +1,5 @@
 /** @file Tensors in a file that lives as long as a program needs it. It knows nothing about what they are. */
+import { rmSync } from "node:fs";
 import { mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +17,13 @@ export const temporaryWeights = async (
   tensors: Iterable<readonly [name: string, make: () => Promise<HostTensor>]>,
 ): Promise<TemporaryWeights> => {
   const folder = await mkdtemp(join(tmpdir(), "lowrank-weights-"));
-  const dispose = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  // A program that ends without disposing of it leaves no file behind either.
+  const removeAtExit = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", removeAtExit);
+  const dispose = async (): Promise<void> => {
+    process.off("exit", removeAtExit);
+    await rm(folder, { recursive: true, force: true });
+  };
   const path = join(folder, "weights.bin");
   const locations = new Map<string, TensorLocation>();
   try {

@@ -68,6 +68,7 @@ export const run = async (
         if (!context.json) context.write(piece);
       }),
     );
+    await generator.close();
     if (!context.json && !completion.text.endsWith("\n")) context.out("");
     if (context.isTerminal && !context.json) context.err(dim(summary(completion)));
     if (completion.finishReason === "aborted") context.exitCode = 130;

@@ -95,6 +95,7 @@ export const benchGeneration = async (base: Base, options: GenerationBenchOption
     const firstTokenSeconds = (performance.now() - began) / 1000;
     const { prefill, decode } = await measure(decoder, prompt, tokens);
     await decoder.dispose();
+    await inference.dispose();
     return {
       prefillTokensPerSecond: past / prefill,
       decodeTokensPerSecond: 1 / decode,
