@@ -9,6 +9,7 @@ import { openBase, storedTensors, storedValues, type Base } from "../models/inde
 import { viewOf } from "../nn/index.ts";
 import { referenceBackend } from "../runtime/index.ts";
 import { f32, random, type HostTensor } from "../util/index.ts";
+import type { LoraOptions } from "./config.ts";
 import { mergedTensors, mergeModule, unmergeModule, type WeightedAdapter } from "./merge.ts";
 
 const backend = countingBackend(referenceBackend());
@@ -124,6 +125,38 @@ describe("the tensors that adapters change", () => {
     expect([...changed.keys()].sort()).toEqual(names.sort());
     for (const [name, make] of changed)
       expect((await make()).shape).toEqual(base.weights.get(name === "lm_head.weight" ? "model.embed_tokens.weight" : name)!.shape);
+  });
+
+  it.each<[string, LoraOptions]>([
+    ["LoRA", { lora_bias: false, bias: "lora_only" }],
+    ["a shifted start", { init_lora_weights: "olora" }],
+    ["DoRA", { use_dora: true }],
+    ["a bias on B", { lora_bias: true }],
+    ["AdaLoRA", { adalora: { total_step: 10 } }],
+    ["VeRA, whose tensors all modules share", { vera: { projection_prng_key: 3 } }],
+    ["an embedding and the head", { target_modules: ["embed_tokens", "lm_head"] }],
+  ])("are the same, made at once or a few rows at a time: %s", async (_, config) => {
+    const adapters = [
+      { ...(await randomAdapter(base, config, 1, { backend })), weight: 0.7 },
+      { ...(await randomAdapter(base, {}, 2)), weight: -0.4 },
+    ];
+    const apart = mergedTensors(backend, base, adapters, 5 * 16);
+    for (const [name, make] of mergedTensors(backend, base, adapters)) {
+      const [whole, blocks] = [await make(), await apart.get(name)!()];
+      expect(blocks.shape).toEqual(whole.shape);
+      expect(relative(valuesOf(blocks), valuesOf(whole))).toBeLessThan(1e-6);
+    }
+  });
+
+  it("need a program for each block of rows, and only where the rows are outputs of this module alone", async () => {
+    const programs = async (config: LoraOptions): Promise<number> => {
+      const changed = mergedTensors(backend, base, [{ ...(await randomAdapter(base, config)), weight: 1 }], 5 * 24);
+      const before = backend.made().programs;
+      await changed.get(`${module}.weight`)!();
+      return backend.made().programs - before;
+    };
+    expect(await programs({})).toBe(4); // 5 + 5 + 5 + 1 of 16 rows
+    expect(await programs({ vera: { projection_prng_key: 3 } })).toBe(1);
   });
 
   it("are computed when they are asked for, and not before", async () => {

@@ -1,11 +1,25 @@
 /** @file Folds adapters into the base's weights and out again, module by module on a backend. It knows no adapter kind and nothing about files. */
-import { add, divide, input, multiply, program, scalar, subtract, type Tensor } from "../graph/index.ts";
+import {
+  accumulate,
+  add,
+  divide,
+  input,
+  multiply,
+  program,
+  scalar,
+  slice,
+  subtract,
+  weight,
+  type Tensor,
+  type WeightLocation,
+} from "../graph/index.ts";
 import { storedTensors, storedValues, type Base } from "../models/index.ts";
 import type { Backend, Feed } from "../runtime/index.ts";
-import { f32, type HostTensor } from "../util/index.ts";
+import { f32, sizeOf, type HostTensor } from "../util/index.ts";
 import { findBase } from "./adapted-modules.ts";
 import { namedIn, valuesOf, type StoredAdapter } from "./adapter.ts";
 import { frozenLayer, oriented } from "./frozen-layer.ts";
+import type { AdapterTarget } from "./targets.ts";
 import type { LayerChange } from "./variants/variant.ts";
 import { mixedTensors } from "./whole.ts";
 import { withMixedRows } from "./mixed-rows.ts";
@@ -34,20 +48,33 @@ interface Folded {
   readonly feeds: Readonly<Record<string, Feed>>;
 }
 
-/** `kept` is what merging kept, for unmerging; undefined to merge. */
+/** Some rows of a weight, from the first to before the last. */
+type Rows = readonly [first: number, end: number];
+
+/** `kept` is what merging kept, for unmerging; undefined to merge. Where `rows` are given, the layer is one of these outputs alone. */
 interface Folding {
   readonly adapters: readonly WeightedAdapter[];
   readonly kept?: MergedModule["kept"];
+  readonly rows?: Rows;
 }
 
 const sumOf = (terms: readonly (Tensor | undefined)[]): Tensor | undefined =>
   terms.reduce((sum, term) => (sum === undefined || term === undefined ? (sum ?? term) : add(sum, term)), undefined);
 
+/** The axis of each of a target's tensors along which its outputs lie, by short names; none for those without. */
+const outputAxes = ({ variant, config }: StoredAdapter["adapter"], target: AdapterTarget): Map<string, number> => {
+  const wider = variant.parameters({ ...target, outFeatures: target.outFeatures + 1 }, config);
+  const axes = variant
+    .parameters(target, config)
+    .map(({ name, shape }, index): [string, number] => [name, shape.findIndex((size, axis) => size !== wider[index].shape[axis])]);
+  return new Map(axes.filter(([, axis]) => axis !== -1));
+};
+
 /**
  * The tensors of one module with the adapters folded in or out: W′ = W + Σ gain∘W + Σ update, b′ = b + Σ bias.
  * Undefined where no adapter targets the module.
  */
-const fold = (module: string, own: ModuleTensors<Tensor>, { adapters, kept }: Folding): Folded | undefined => {
+const fold = (module: string, own: ModuleTensors<Tensor>, { adapters, kept, rows }: Folding): Folded | undefined => {
   const numbered = [...adapters.entries()].filter(([, { adapter }]) => adapter.shares.has(module));
   if (numbered.length === 0) return undefined;
   const feeds: Record<string, Feed> = {};
@@ -58,7 +85,9 @@ const fold = (module: string, own: ModuleTensors<Tensor>, { adapters, kept }: Fo
   };
   const changes = numbered.map(([index, stored]): LayerChange => {
     const { config, shares, variant } = stored.adapter;
-    const { target, own: share } = shares.get(module)!;
+    const { target: whole, own: share } = shares.get(module)!;
+    const target = rows === undefined ? whole : { ...whole, outFeatures: rows[1] - rows[0] };
+    const axes = rows === undefined ? undefined : outputAxes(stored.adapter, whole);
     const values = valuesOf(stored);
     const made = new Map<string, Tensor>();
     const once = (name: string, make: () => Tensor): Tensor => {
@@ -69,7 +98,12 @@ const fold = (module: string, own: ModuleTensors<Tensor>, { adapters, kept }: Fo
     return variant.change({
       target,
       config,
-      tensors: (name) => once(name, () => share(name, fed(`${index}.${name}`, namedIn(values, target.module)(name)))),
+      tensors: (name) =>
+        once(name, () => {
+          const tensor = share(name, fed(`${index}.${name}`, namedIn(values, target.module)(name)));
+          const axis = axes?.get(name);
+          return axis === undefined ? tensor : slice(tensor, axis, ...rows!);
+        }),
       weight: stored.weight,
       base: frozenLayer(
         target,
@@ -85,7 +119,7 @@ const fold = (module: string, own: ModuleTensors<Tensor>, { adapters, kept }: Fo
   const gain = sumOf(changes.map((change) => change.gain)); // (out, 1)
   const update = sumOf(changes.map((change) => change.update))!; // (out, in)
   const bias = sumOf(changes.map((change) => change.bias)); // (out)
-  const merged = (W: Tensor): Tensor => add(gain === undefined ? W : multiply(add(gain, scalar(1)), W), update);
+  const merged = (W: Tensor): Tensor => accumulate(gain === undefined ? W : multiply(add(gain, scalar(1)), W), update);
   const unmerged = (W: Tensor): Tensor => (gain === undefined ? subtract(W, update) : divide(subtract(W, update), add(gain, scalar(1))));
   const weight = oriented(target, (kept === undefined ? merged : unmerged)(oriented(target, own.weight)));
   const combine = kept === undefined ? add : subtract;
@@ -153,14 +187,37 @@ export const unmergeModule = async (
   return { weight, ...(bias && { bias }) };
 };
 
+/** Some rows of a stored matrix; no program maps the others. */
+const storedRows = (name: string, location: WeightLocation, [first, end]: Rows): Tensor => {
+  const [rows, columns] = location.shape;
+  const bytes = location.bytes / rows;
+  return weight(name, {
+    ...location,
+    shape: [end - first, columns],
+    offset: location.offset + first * bytes,
+    bytes: (end - first) * bytes,
+  });
+};
+
+/** The blocks of so many elements in which a module's weight can be made: one where its rows are not its outputs, or depend on what several modules share. */
+const blocksOf = (module: string, [rows, columns]: readonly number[], adapters: readonly WeightedAdapter[], elements: number): Rows[] => {
+  const isApart = adapters.every(({ adapter: { shares, variant } }) => {
+    const target = shares.get(module)?.target;
+    return target === undefined || (target.module === module && target.turned !== true && variant.shared === undefined);
+  });
+  const size = isApart ? Math.max(1, Math.floor(elements / columns)) : rows;
+  return Array.from({ length: Math.ceil(rows / size) }, (_, block) => [block * size, Math.min((block + 1) * size, rows)]);
+};
+
 /**
  * How to make each tensor that the adapters change, by its name in the checkpoint; nothing is computed before it is asked for.
- * A tied head becomes a tensor of its own where an adapter changes it or its embedding, unless both change alike: then they have one maker.
+ * Large weights are made `blockElements` at a time, because the runtime holds what it makes until that is copied out. A tied head becomes a tensor of its own where an adapter changes it or its embedding, unless both change alike: then they have one maker.
  */
 export const mergedTensors = (
   backend: Backend,
   base: Base,
   adapters: readonly WeightedAdapter[],
+  blockElements = 2 ** 23,
 ): Map<string, () => Promise<HostTensor>> => {
   const find = storedTensors(base);
   const mixed = withMixedRows(base, adapters, mixedTensors(base, adapters));
@@ -176,12 +233,24 @@ export const mergedTensors = (
       [ownInputs.weight, mixed.get(names.weight)],
       [ownInputs.bias, mixed.get(names.bias)],
     ] as [string, (() => Promise<HostTensor>) | undefined][]);
-    const bias = own("bias");
-    const folded = fold(module, { weight: own("weight")!, ...(bias && { bias }) }, { adapters })!;
+    const [W, bias] = [own("weight")!, own("bias")];
+    const blocks = mixed.has(names.weight) ? [] : blocksOf(module, W.shape, adapters, blockElements);
+    const folded = fold(module, { weight: W, ...(bias && { bias }) }, { adapters })!;
     for (const [part, tensor] of Object.entries(folded.changed))
       changed.set(names[part as keyof typeof names], async () => {
         const made = await compute(backend, { tensor }, (name) => folded.feeds[name] ?? late.get(name)!());
         return made.tensor;
+      });
+    const stored = base.weights.get(base.model.aliases[names.weight] ?? names.weight)!;
+    if (blocks.length > 1)
+      changed.set(names.weight, async () => {
+        const merged = new Float32Array(sizeOf(W.shape));
+        for (const rows of blocks) {
+          const { changed: block, feeds } = fold(module, { weight: storedRows(names.weight, stored, rows) }, { adapters, rows })!;
+          const { tensor } = await compute(backend, { tensor: block.weight }, (name) => feeds[name]);
+          merged.set(tensor.data as Float32Array, rows[0] * W.shape[1]);
+        }
+        return f32(merged, W.shape);
       });
   }
   for (const [name, source] of Object.entries(base.model.aliases)) {
