@@ -1,6 +1,6 @@
 /**
  * @file Training steps here and with PEFT in turn, the same shapes on the same cores: tokens per second, memory, first step, and how far gradients agree.
- * Run: npx tsx bench/against-peft.ts --python PATH [--shape smollm2-135m] [--batch-size 4] [--seq-length 256] [--rank 16] [--steps 6] [--rounds 3]
+ * Run: npm run build && npx tsx bench/against-peft.ts --python PATH [--shape smollm2-135m] [--batch-size 4] [--seq-length 256] [--rank 16] [--steps 6] [--rounds 3]
  *      [--threads 2] [--checkpointing] [--memory-limit SIZE, for ours] [--only float32|int8] [--json]. The Python must have torch, transformers and peft; nothing is installed.
  */
 import { execFileSync } from "node:child_process";
@@ -111,13 +111,15 @@ const request = {
 const run = (command: string, parameters: readonly string[]): string =>
   execFileSync(command, parameters, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], maxBuffer: 1e8 });
 const peft = (more: object): string => run(python, [peftScript, JSON.stringify({ ...request, ...more })]);
+// The built program, as people run it: the development loader alone takes 100 MB.
+const program = join(import.meta.dirname, "../dist/cli/main.js");
 const limit = flags["memory-limit"];
 // Under a limit ours chooses by itself whether layers are computed again.
 const ownFlags = limit === undefined ? (flags.checkpointing ? " --checkpointing" : "") : ` --memory-limit ${limit}`;
 const ours = (precision: string): string => {
   const step = `--batch-size ${B} --seq-length ${T} --rank ${rank} --steps ${steps} --threads ${threads}`;
   const flagText = `bench train --json --shape ${shape} --base-precision ${precision} ${step}${ownFlags}`;
-  return run("npx", ["tsx", join(import.meta.dirname, "../src/cli/main.ts"), ...flagText.split(" ")]);
+  return run("node", [program, ...flagText.split(" ")]);
 };
 
 interface Pair {
