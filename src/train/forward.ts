@@ -17,8 +17,8 @@ export interface TokenInputs {
 const recomputeFrom = 1024;
 // Half as many queries would save a little more of the masked half and cost twice as many ops.
 const queriesPerBlock = 128;
-// Logits of a chunk stay within 32 MB.
-const chunkElements = 1 << 23;
+// Logits of a chunk stay within 64 MB.
+const chunkElements = 1 << 24;
 
 /** Labelled positions whose logits exist at once. */
 export const chunkOf = ({ model, chunk }: Pick<LossContext, "model" | "chunk">): number =>
