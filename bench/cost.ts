@@ -8,7 +8,6 @@ import { join } from "node:path";
 
 const shape = process.argv[2] ?? "smollm2-135m";
 const root = join(import.meta.dirname, "..");
-const precisions = ["fp32", "int8"] as const;
 
 interface Step {
   readonly tokensPerSecond: number;
@@ -64,8 +63,8 @@ const chart = (title: string, xTitle: string, lines: readonly Line[]): string =>
 };
 
 const loads: number[] = [];
-const series = (xs: readonly number[], value: (step: Step) => number, flags: (x: number) => string): Line[] =>
-  precisions.map((name) => ({
+const series = (names: readonly string[], xs: readonly number[], value: (step: Step) => number, flags: (x: number) => string): Line[] =>
+  names.map((name) => ({
     name,
     points: xs.map((x) => {
       const step = measure(`${flags(x)} --base-precision ${name}`);
@@ -75,11 +74,13 @@ const series = (xs: readonly number[], value: (step: Step) => number, flags: (x:
   }));
 
 const ranks = series(
+  ["fp32", "int8"],
   [4, 16, 64, 256],
   (step) => step.tokensPerSecond,
   (rank) => `--batch-size 4 --seq-length 256 --steps 3 --rank ${rank}`,
 );
 const lengths = series(
+  ["int8"],
   [256, 512, 1024, 2048, 4096, 8192],
   (step) => step.peakMemoryBytes / 1e6,
   (length) => `--batch-size 1 --seq-length ${length} --steps 1 --rank 16`,
