@@ -33,8 +33,7 @@ const inChunks =
       labels: input("labels", [L], "i32"),
       crossEntropy: (h, labels) => {
         const logits = matmul(h, W, { transposeB: true });
-        const frozen = { weight: W, back: (y: Tensor) => matmul(y, W) };
-        return trained ? crossEntropy(logits, labels) : linearCrossEntropy(h, frozen, labels, logits);
+        return trained ? crossEntropy(logits, labels) : linearCrossEntropy(h, W, labels, logits);
       },
       trainable: new Set(trained ? [W] : []),
       chunk,

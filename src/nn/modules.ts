@@ -4,14 +4,6 @@ import { LowrankError } from "../util/index.ts";
 import { rowsOf } from "./embedding.ts";
 import { precisions, type Precision } from "./precision/precision.ts";
 
-/** A linear module that is frozen, not adapted and without bias. */
-export interface FrozenLinear {
-  /** (out, in), in float32. */
-  readonly weight: Tensor;
-  /** p·W for rows of probabilities: (N, out) → (N, in); `sizes` are the largest of each row, (N, 1). */
-  back(p: Tensor, sizes: Tensor): Tensor;
-}
-
 export interface Modules {
   has(name: string): boolean;
   /** A parameter by its name in the checkpoint; throws `not-found`. */
@@ -24,8 +16,8 @@ export interface Modules {
   linears(modules: readonly string[], x: Tensor): Tensor[];
   /** Rows of an embedding: ids (…) → (count of ids, D). */
   embedding(module: string, ids: Tensor): Tensor;
-  /** The linear module if it is frozen, not adapted and without bias; undefined for any other. */
-  frozenLinear(module: string): FrozenLinear | undefined;
+  /** The weight (out, in) of a linear module that is frozen, not adapted and without bias; undefined for any other. */
+  plainWeight(module: string): Tensor | undefined;
   /** The tensors that gradients are wanted for. */
   readonly trainable: ReadonlySet<Tensor>;
 }
@@ -80,10 +72,9 @@ export const modulesOf = ({ find, aliases = {}, turned = new Set(), padding = ne
       const table = tensor(`${module}.weight`); // (V, D)
       return reshape(rowsOf(table, ids, padding.get(module)), [-1, table.shape[1]]); // (N, D)
     },
-    frozenLinear: (module) => {
+    plainWeight: (module) => {
       const found = tensor(`${module}.weight`);
-      if (wanted.has(found) || turned.has(module) || resolve(`${module}.bias`) !== undefined) return undefined;
-      return { weight: found, back: (p, sizes) => formOf(module)?.productBack?.(p, partOf(module), sizes) ?? matmul(p, found) };
+      return wanted.has(found) || turned.has(module) || resolve(`${module}.bias`) !== undefined ? undefined : found;
     },
     trainable: wanted,
   };

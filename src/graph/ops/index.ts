@@ -62,7 +62,7 @@ export { accumulate, matmul, scale } from "./matmul.ts";
 export { concat, pad, reshape, slice, transpose } from "./movement.ts";
 export { nf4Matmul, type Nf4Weight } from "./nf4.ts";
 export { rmsNorm, softmax } from "./normalise.ts";
-export { int8Matmul, int8MatmulPositive, type Int8Weight } from "./quantised.ts";
+export { int8Matmul, type Int8Weight } from "./quantised.ts";
 export { broadcast, max, sum, sumTo, total } from "./reduce.ts";
 export { rotary } from "./rotary.ts";
 export { sumSquares } from "./sum-squares.ts";

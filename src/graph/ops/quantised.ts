@@ -31,21 +31,15 @@ const rowSizesOp: Op<undefined> = {
 /** Largest size in each row of x (M, K): (M, 1), never 0; no gradient. */
 const rowSizes = (x: Tensor): Tensor => node(rowSizesOp, [x], undefined);
 
-export interface Rounding {
-  /** Steps to a row's size, and the byte that stands for zero: 127 of 128 where values have signs, all 255 where they have none. */
-  readonly steps: number;
-  readonly zero: number;
-}
-
-const signed: Rounding = { steps: 127, zero: 128 };
-const unsigned: Rounding = { steps: 255, zero: 0 };
+export // Steps to a row's size, and the byte that stands for zero.
+const [steps, zero] = [127, 128];
 
 const even = (value: number): number => {
   const down = Math.floor(value);
   return value - down === 0.5 ? down + (down % 2) : Math.round(value);
 };
 
-const int8Reference = ([x, sizes, weights, scales]: readonly HostTensor[], N: number, { steps, zero }: Rounding): Float32Array => {
+const int8Reference = ([x, sizes, weights, scales]: readonly HostTensor[], N: number): Float32Array => {
   const [M, K] = x.shape;
   const perStep = Float32Array.from(sizes.data as Float32Array, (size) => size * Math.fround(1 / steps));
   const integers = Float32Array.from(x.data as Float32Array, (value, index) => {
@@ -62,7 +56,7 @@ const int8Reference = ([x, sizes, weights, scales]: readonly HostTensor[], N: nu
   return result;
 };
 
-const int8MatmulOp: Op<Rounding> = {
+const int8MatmulOp: Op = {
   name: "int8-matmul",
   operands: 4,
   infer: (inputs) => {
@@ -87,7 +81,7 @@ const int8MatmulOp: Op<Rounding> = {
       throw new LowrankError("graph-invalid", "int8-matmul: a weight without its form for the way back has no gradient.");
     return [int8Matmul(dy, { weights: back, scales: backScales, back: { weights, scales } })];
   },
-  onnx: (lowering, [x, sizes, weights, scales], { inputs: [{ shape }], attributes: { steps, zero } }) => {
+  onnx: (lowering, [x, sizes, weights, scales], { inputs: [{ shape }] }) => {
     if (lowering.device !== "cpu")
       return lowering.emit("MatMul", [x, lowering.emit("DequantizeLinear", [weights, scales], { axis: { int: 1 } })]);
     lowering.prepack();
@@ -109,7 +103,7 @@ const int8MatmulOp: Op<Rounding> = {
     );
     return lowering.emit("Mul", [product, perStep]);
   },
-  reference: (inputs, { shape, attributes }) => int8Reference(inputs, shape[1], attributes),
+  reference: (inputs, { shape }) => int8Reference(inputs, shape[1]),
 };
 
 interface Int8Matrix {
@@ -128,12 +122,7 @@ export interface Int8Weight extends Int8Matrix {
  * x·W for x (M, K) and a weight in 8 bits: each row of x is divided by its largest size and rounded to 8 bits, the product is exact in integers.
  * @example int8Matmul(x, { weights, scales }) // (M, N)
  */
-export const int8Matmul = (x: Tensor, weight: Int8Weight): Tensor => product(x, rowSizes(x), weight, signed);
-
-/** The same for an x without negative elements, such as probabilities, whose largest of each row are known: sizes (M, 1). */
-export const int8MatmulPositive = (x: Tensor, sizes: Tensor, weight: Int8Weight): Tensor => product(x, sizes, weight, unsigned);
-
-const product = (x: Tensor, sizes: Tensor, { weights, scales, back }: Int8Weight, rounding: Rounding): Tensor =>
-  node(int8MatmulOp, [x, sizes, weights, scales, ...(back === undefined ? [] : [back.weights, back.scales])], rounding);
+export const int8Matmul = (x: Tensor, { weights, scales, back }: Int8Weight): Tensor =>
+  node(int8MatmulOp, [x, rowSizes(x), weights, scales, ...(back === undefined ? [] : [back.weights, back.scales])], undefined);
 
 export const quantisedOps = { "row-sizes": rowSizesOp, "int8-matmul": int8MatmulOp };

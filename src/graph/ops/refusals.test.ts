@@ -22,7 +22,6 @@ import {
   int4Matmul,
   int4Values,
   int8Matmul,
-  int8MatmulPositive,
   max,
   multiply,
   negate,
@@ -186,7 +185,6 @@ const refusals = {
     ["the scales' size", () => int8Matmul(float(2, 4), { ...eight(4, 5), scales: float(4) }), "f32 [4]"],
     ["the turned weight's shape", () => int8Matmul(float(2, 4), { ...eight(4, 5), back: eight(4, 5) }), "i8 [4, 5], f32 [5]"],
     ["the weight's dtype", () => int8Matmul(float(2, 4), { ...eight(4, 5), weights: float(4, 5) }), "f32 [4, 5]"],
-    ["the rows' sizes", () => int8MatmulPositive(float(2, 4), float(3, 1), eight(4, 5)), "f32 [2, 4], f32 [3, 1]"],
   ],
   "nf4-matmul": [
     ["inner sizes", () => nf4Matmul(float(2, 30), four(5, 32)), "f32 [2, 30]", "u8 [80]"],

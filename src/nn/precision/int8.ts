@@ -1,5 +1,5 @@
 /** @file Weights in 8 bits with a scale for each output; inputs are rounded row by row as they come. It knows nothing about modules. */
-import { int8Matmul, int8MatmulPositive } from "../../graph/index.ts";
+import { int8Matmul } from "../../graph/index.ts";
 import { f32, type HostTensor } from "../../util/index.ts";
 import type { Precision } from "./precision.ts";
 
@@ -40,10 +40,6 @@ export const int8: Precision = {
       return Number(data[input * outFeatures + output]) * Number(scales[output]);
     }),
   back: ["int8.back", "int8.back.scales"],
-  productBack: (y, part, sizes) => {
-    const [weights, scales] = ["int8.back", "int8.back.scales"].map(part);
-    return weights && scales && int8MatmulPositive(y, sizes, { weights, scales });
-  },
   product: (x, part) => {
     const [weights, scales, back, backScales] = ["int8", "int8.scales", "int8.back", "int8.back.scales"].map(part);
     return int8Matmul(x, {

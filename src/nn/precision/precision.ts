@@ -17,8 +17,6 @@ export interface Precision {
   shapes(outFeatures: number, inFeatures: number): Readonly<Record<string, Pick<HostTensor, "dtype" | "shape">>>;
   /** Which of the parts serve the gradient alone. */
   readonly back: readonly string[];
-  /** p·W for rows without negative elements: (N, out) → (N, in); `sizes` are the largest of each row, (N, 1). Without it, or without its parts, W is float32. */
-  productBack?(p: Tensor, part: (name: string) => Tensor | undefined, sizes: Tensor): Tensor | undefined;
   /** x·Wᵀ: (N, in) → (N, out); without the parts for the way back it has no gradient. */
   product(x: Tensor, part: (name: string) => Tensor | undefined): Tensor;
 }
