@@ -116,8 +116,6 @@ export interface Op<A = unknown> {
   reference(inputs: readonly HostTensor[], node: Tensor<A>): TypedArray;
   /** The value made again once `dy` is there, for ops whose value is not kept until the gradients of its users need it. */
   remake?(node: Tensor<A>, dy: Tensor): Tensor;
-  /** What stands for the op, with these inputs, in a part that is computed again; default the op itself. */
-  rebuilt?(node: Tensor<A>, inputs: readonly Tensor[]): Tensor | undefined;
   /** The same value with `addend` added in the same pass, for ops that can (matrix products, paddings beside each other). */
   accumulate?(node: Tensor<A>, addend: Tensor): Tensor | undefined;
 }

@@ -40,18 +40,9 @@ export interface Attention {
 }
 
 const keyAxis = 3;
-// From here on the attention weights of a single layer are more than all that is kept of the other layers.
-const longRow = 4096;
 
 // One block of queries against all keys that it may see; the softmax is kept for the backward pass.
-const attendBlock = (
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  bias: Tensor,
-  { scale, cap, positionBias }: AttendOptions,
-  isLong: boolean,
-): Tensor => {
+const attendBlock = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor, { scale, cap, positionBias }: AttendOptions): Tensor => {
   const [B, K, rows, D] = q.shape; // q (B, K, G·T, D), k and v (B, K, S, D), bias (B, 1, T, S) or (B, H, T, S)
   const [, , T, S] = bias.shape;
   const G = rows / T;
@@ -62,7 +53,7 @@ const attendBlock = (
   // dS = P∘(dP − rowsum(dO∘O)) [Dao et al. 2022, eq. 4]: the row sums come from O, not from the larger P.
   const sources = positionBias === undefined ? [q, k, v] : [q, k, v, bias];
   // P is the largest value of a layer, and made again from the scores in little time.
-  const saved = [rematerialise(p, q, isLong), o];
+  const saved = [rematerialise(p, q), o];
   return withGradient(o, sources, cap === undefined ? saved : [...saved, scores], (dy, [query, key, value], [weights, output, capped]) => {
     const inner = sum(multiply(dy, output), [keyAxis]); // (B, K, G·T, 1)
     const uncapped = multiply(weights, subtract(matmul(dy, value, { transposeB: true }), inner)); // (B, K, G·T, S)
@@ -131,7 +122,7 @@ export const trainingAttention = ({ positions, maxPositions, mask, block }: Trai
           options.positionBias,
           (positionBias) => positionBias(places(start, end), places(first, last), Math.max(end, last)),
         );
-        const o = attendBlock(rows, slice(k, 2, first, last), slice(v, 2, first, last), bias, options, T >= longRow);
+        const o = attendBlock(rows, slice(k, 2, first, last), slice(v, 2, first, last), bias, options);
         outputs.push(reshape(o, [B, H, end - start, D]));
       }
       return concat(outputs, 2); // (B, H, T, D)

@@ -51,7 +51,8 @@ const rebuild = (value: Tensor, replacements: ReadonlyMap<Tensor, Tensor>): Tens
   for (const tensor of topological([value], new Set(replacements.keys()))) {
     if (copies.has(tensor) || !tensor.inputs.some((input) => copies.get(input) !== undefined && copies.get(input) !== input)) continue;
     const inputs = tensor.inputs.map((input) => copies.get(input) ?? input);
-    copies.set(tensor, tensor.op.rebuilt?.(tensor, inputs) ?? node(tensor.op, inputs, tensor.attributes));
+    // What is computed again here is kept while it is needed, not made a third time.
+    copies.set(tensor, tensor.op.remake === undefined ? node(tensor.op, inputs, tensor.attributes) : inputs[0]);
   }
   return copies.get(value) ?? value;
 };
@@ -82,7 +83,7 @@ const checkpointOp: Op<undefined> = {
  */
 export const checkpoint = (value: Tensor, sources: readonly Tensor[]): Tensor => node(checkpointOp, [value, ...sources], undefined);
 
-const rematerialiseOp: Op<{ readonly always: boolean }> = {
+const rematerialiseOp: Op<undefined> = {
   name: "rematerialise",
   isView: true,
   operands: 1,
@@ -94,16 +95,13 @@ const rematerialiseOp: Op<{ readonly always: boolean }> = {
   onnx: (_, [value]) => value,
   reference: ([value]) => value.data,
   remake: ({ inputs: [value, source] }, dy) => rebuild(value, new Map([[source, after(source, dy)]])),
-  // What is computed again there is kept while it is needed, not made a third time.
-  rebuilt: ({ attributes: { always } }, [value]) => (always ? undefined : value),
 };
 
 /**
  * `value`, which is freed after its use in the forward pass: gradients that need it get a copy, made again from `source` once the first of
- * them is computed. Unlike with `checkpoint`, the ops between the two are differentiated where they are. Within a part that is computed again
- * it is an ordinary value, unless `always`.
+ * them is computed. Unlike with `checkpoint`, the ops between the two are differentiated where they are.
  */
-export const rematerialise = (value: Tensor, source: Tensor, always = false): Tensor => node(rematerialiseOp, [value, source], { always });
+export const rematerialise = (value: Tensor, source: Tensor): Tensor => node(rematerialiseOp, [value, source], undefined);
 
 const afterOp: Op<undefined> = {
   name: "after",
