@@ -20,22 +20,35 @@ const milliseconds = (value: number): string => `${value.toFixed(1)} ms`;
 const report = (what: string, text: string): void => console.log(`${what.padEnd(44)} ${text}`);
 const load = (): string => `load ${loadavg()[0].toFixed(1)}`;
 
-/** Peak memory in MB of a process of its own that does this with the built library. */
-const peakOf = (work: string): number => {
+/** V8 lets garbage lie while there is room: with little room, the peak shows what the work needs. */
+const littleRoom = ["--max-semi-space-size=1", "--max-old-space-size=32"]; // MB
+
+/** MB of a process of its own that does this with the built library: at its peak, and what is left on the heap once all garbage is collected. */
+const memoryOf = (work: string, options: readonly string[]): { peak: number; kept: number } => {
   const program = `const { openLibrary } = await import(${JSON.stringify(join(root, "dist/library/index.js"))});
-    const library = await openLibrary(${JSON.stringify(folder)}); ${work}; library.close(); console.log(process.resourceUsage().maxRSS);`;
-  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
+    const library = await openLibrary(${JSON.stringify(folder)}); ${work}; const { maxRSS } = process.resourceUsage(); gc();
+    console.log(JSON.stringify({ peak: maxRSS / 1024, kept: process.memoryUsage().heapUsed / 2 ** 20 })); library.close();`;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--expose-gc", ...options, "--input-type=module", "-e", program], {
+    encoding: "utf8",
+  });
   if (stdout.trim() === "") throw new Error(stderr);
-  return Number(stdout) / 1024;
+  return JSON.parse(stdout) as { peak: number; kept: number };
 };
 
-const memory = (): string => {
-  const idle = peakOf("");
-  const rebuild = peakOf("await library.rebuild()");
-  const verify = peakOf(
-    "for await (const finding of library.verify()) if (finding.kind !== 'sound') throw new Error(JSON.stringify(finding))",
-  );
-  return `open ${idle.toFixed(0)} MB, rebuild ${rebuild.toFixed(0)} MB, verify ${verify.toFixed(0)} MB`;
+const works: Readonly<Record<string, string>> = {
+  open: "",
+  rebuild: "await library.rebuild()",
+  verify: "for await (const finding of library.verify()) if (finding.kind !== 'sound') throw new Error(JSON.stringify(finding))",
+};
+
+const reportMemory = (adapters: number): void => {
+  for (const [what, work] of Object.entries(works)) {
+    const [free, tight] = [[], littleRoom].map((options) => memoryOf(work, options));
+    report(
+      `memory at ${adapters} adapters: ${what}`,
+      `peak ${free.peak.toFixed(0)} MB, ${tight.peak.toFixed(0)} with little room, ${free.kept.toFixed(1)} on the heap afterwards`,
+    );
+  }
 };
 
 const library = await openLibrary(folder, { create: true });
@@ -46,13 +59,13 @@ for (let number = have; number < count; number++) {
   const started = performance.now();
   await library.add(join(scratch, "adapter"), saidOf(number));
   times.push(performance.now() - started);
-  if (number + 1 === Math.floor(count / 10)) report(`memory at ${number + 1} adapters`, memory());
+  if (number + 1 === Math.floor(count / 10)) reportMemory(number + 1);
 }
 if (times.length > 0) {
   const last = times.slice(-1000);
   report("add, the last thousand", `median ${milliseconds(quantile(last, 0.5))}, 99 % ${milliseconds(quantile(last, 0.99))} (${load()})`);
 }
-report(`memory at ${count} adapters`, memory());
+reportMemory(count);
 
 const queries: Readonly<Record<string, LibraryQuery>> = {
   "list, a page of 50": { limit: 50 },

@@ -21,6 +21,20 @@ it("hashes a file of any length in chunks", async () => {
   }
 });
 
+it("hashes files one after the other in the same memory, and several at once each in its own", async () => {
+  const paths = ["a", "b", "c"].map((name) => join(folder, name));
+  for (const path of paths) writeFileSync(path, path.repeat(30_000)); // more than one chunk
+  const memory = new Set<ArrayBufferLike>();
+  const digestOf = (path: string): Promise<string> =>
+    digestFile(path, async ({ buffer }) => void memory.add(buffer)).then(({ sha256 }) => sha256);
+  const inTurn: string[] = [];
+  for (const path of paths) inTurn.push(await digestOf(path));
+  expect(inTurn).toEqual(paths.map((path) => createHash("sha256").update(path.repeat(30_000)).digest("hex")));
+  expect(memory.size).toBe(1);
+  expect(await Promise.all(paths.map(digestOf))).toEqual(inTurn);
+  expect(memory.size).toBe(paths.length);
+});
+
 const adapter: AdapterIdentity = {
   weights: "a".repeat(64),
   base: someBase,

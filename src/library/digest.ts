@@ -17,19 +17,34 @@ export const digestBytes = (bytes: Uint8Array): FileDigest => ({
 
 const chunkBytes = 2 ** 20;
 
-/** Hashes a file with 1 MiB of memory; `write`, where given, is handed every chunk as it is read. */
+// Handed on from file to file: a buffer of its own for each would stay until V8 collects it, long after its file.
+let spare: Uint8Array | undefined;
+
+/** Works with 1 MiB of memory that nobody else has meanwhile. */
+const withBuffer = async <Result>(work: (buffer: Uint8Array) => Promise<Result>): Promise<Result> => {
+  const buffer = spare ?? new Uint8Array(chunkBytes);
+  spare = undefined;
+  try {
+    return await work(buffer);
+  } finally {
+    spare = buffer;
+  }
+};
+
+/** Hashes a file with 1 MiB of memory; `write`, where given, is handed every chunk as it is read, to use until its promise is kept. */
 export const digestFile = (path: string, write?: (chunk: Uint8Array) => Promise<void>): Promise<FileDigest> =>
-  withFile(path, async (handle, bytes) => {
-    const hash = createHash("sha256");
-    const buffer = new Uint8Array(Math.min(bytes, chunkBytes));
-    for (let offset = 0; offset < bytes; offset += chunkBytes) {
-      const chunk = buffer.subarray(0, Math.min(chunkBytes, bytes - offset));
-      await readExactly(handle, chunk, offset, path);
-      hash.update(chunk);
-      await write?.(chunk);
-    }
-    return { bytes, sha256: hash.digest("hex") };
-  });
+  withFile(path, (handle, bytes) =>
+    withBuffer(async (buffer) => {
+      const hash = createHash("sha256");
+      for (let offset = 0; offset < bytes; offset += chunkBytes) {
+        const chunk = buffer.subarray(0, Math.min(chunkBytes, bytes - offset));
+        await readExactly(handle, chunk, offset, path);
+        hash.update(chunk);
+        await write?.(chunk);
+      }
+      return { bytes, sha256: hash.digest("hex") };
+    }),
+  );
 
 // What says where an adapter came from and who wrote the file, but changes nothing of what it computes.
 const informational: readonly string[] = [
