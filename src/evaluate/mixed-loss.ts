@@ -4,8 +4,10 @@
  */
 import { planBatches } from "../data/index.ts";
 import {
-  adaptedInference,
   baseInference,
+  canMix,
+  choiceKey,
+  inferenceUnder,
   laneFeeds,
   lanesOf,
   laneTensors,
@@ -36,9 +38,6 @@ export interface MixedLossOptions<Example, Batch extends TrainingBatch> {
   readonly maxLength: number;
 }
 
-const keyOf = ({ adapters }: Pick<AdaptedExample<unknown>, "adapters">): string =>
-  adapters.map(({ source, weight }) => `${source.digest} ${weight}`).join(", ");
-
 /** The loss of each example under its own adapters, as measured one choice of adapters after the other; how far they shared batches shows in nothing but the time. */
 export const evaluateMixed = async <Example, Batch extends TrainingBatch>(
   backend: Backend,
@@ -57,8 +56,8 @@ export const evaluateMixed = async <Example, Batch extends TrainingBatch>(
 
   /** Whether an example's adapters act on nothing but rows of the batch: a head that predicts tokens reads chosen ones of any row. */
   const mixes = async ({ adapters }: AdaptedExample<Example>): Promise<boolean> => {
+    if (!(await canMix(cache, adapters))) return false;
     for (const { source } of adapters) {
-      if (!(await cache.mixes(source))) return false;
       const { pool, release } = await cache.acquire(source);
       release();
       if (head.predicts === "tokens" && head.linear !== undefined && pool.form.shapes.has(`${head.linear}.A`)) return false;
@@ -100,12 +99,14 @@ export const evaluateMixed = async <Example, Batch extends TrainingBatch>(
   const groups = new Map<string, AdaptedExample<Example>[]>();
   for (const one of examples)
     if (loss.keepsRows === true && (await mixes(one))) mixed.push(one);
-    else groups.set(keyOf(one), [...(groups.get(keyOf(one)) ?? []), one]);
+    else {
+      const key = choiceKey(one.adapters);
+      groups.set(key, [...(groups.get(key) ?? []), one]);
+    }
 
   let sums = await sumLosses(backend, base, loss, mixedRuns(mixed));
   for (const group of groups.values()) {
-    const stored = await Promise.all(group[0].adapters.map(async ({ source, weight }) => ({ ...(await source.load()), weight })));
-    const inference = await adaptedInference(backend, base, stored);
+    const inference = await inferenceUnder(backend, base, group[0].adapters);
     try {
       const runs = plansOf(group).map((plan) => ({ batch: loss.kind.collate(plan), model: inference, feeds: inference.feeds, key: "" }));
       sums = addLossSums(sums, await sumLosses(backend, base, loss, runs));

@@ -9,6 +9,7 @@ import { mappedBytes } from "../onnx/index.ts";
 import { compileLenient, type Backend, type Executable } from "../runtime/index.ts";
 import {
   lossProgram,
+  shapeKey,
   trainableAdapter,
   trainedTensors,
   trainingProgram,
@@ -132,7 +133,7 @@ const driftOf = async (
   let [squares, largest, agreeing, rows] = [0, 0, 0, 0];
   for (const batch of batches) {
     const shape = loss.shapeOf(batch);
-    const key = Object.values(shape).join("×");
+    const key = shapeKey(shape);
     const build = () => driftProgram(subject, find, (name) => (roundedModule(name) === undefined ? find(name) : parts(name)), shape);
     const executable = compiled.get(key) ?? (await compileLenient(backend, build()));
     compiled.set(key, executable);

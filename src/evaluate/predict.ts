@@ -5,7 +5,7 @@ import type { Inference } from "../generate/index.ts";
 import { program } from "../graph/index.ts";
 import type { Head } from "../models/index.ts";
 import type { Backend, Executable } from "../runtime/index.ts";
-import { documentReader } from "../train/index.ts";
+import { documentReader, shapeKey } from "../train/index.ts";
 import type { HostTensor } from "../util/index.ts";
 
 /** The likeliest class and the probability of each, or the value, by label. */
@@ -63,7 +63,7 @@ export const predict = async (
   const predictions: Prediction[] = [];
   for (const batch of plans.map((plan) => kind.collate(plan))) {
     const shape = shapeOf(batch);
-    const key = Object.values(shape).join("×");
+    const key = shapeKey(shape);
     const built = () => program({ logits: logits({ model, modules: modules(), differentiable: false }, shape) });
     const executable = compiled.get(key) ?? (await backend.compile(built()));
     compiled.set(key, executable);

@@ -1,5 +1,6 @@
 /** @file Floor 6: text from models. */
 export { adapterCache, type AdapterCache, type AdapterLease, type AdapterSource } from "./adapter-cache.ts";
+export { canMix, choiceKey, inferenceUnder } from "./adapter-choice.ts";
 export { laneFeeds, lanesOf, laneTensors, type AdaptedRow, type RowAdapter } from "./adapter-lanes.ts";
 export type { AdapterPool } from "./adapter-pool.ts";
 export { batchDecoder, type BatchDecoder } from "./batch-decoder.ts";

@@ -6,10 +6,11 @@ import type { Tokenizer } from "../formats/index.ts";
 import type { Base } from "../models/index.ts";
 import type { Backend } from "../runtime/index.ts";
 import type { AdapterCache } from "./adapter-cache.ts";
+import { canMix, choiceKey, inferenceUnder } from "./adapter-choice.ts";
 import { createBatchGenerator, type AdapterUse } from "./batch-generator.ts";
 import type { FinishReason, GenerateOptions } from "./generate.ts";
 import { createGenerator } from "./generator.ts";
-import { adaptedInference, baseInference } from "./inference.ts";
+import { baseInference } from "./inference.ts";
 
 export interface TextRequest {
   /** A text, or token ids that begin with BOS where the model wants one. */
@@ -46,8 +47,6 @@ const inParallel = async <Item>(items: readonly Item[], count: number, work: (it
   if (failed !== undefined) throw failed.reason;
 };
 
-const keyOf = ({ adapters }: TextRequest): string => adapters.map(({ source, weight }) => `${source.digest} ${weight}`).join(", ");
-
 /**
  * Writes the texts, each as it would be alone, and hands them over as they are done. The adapters of texts further on are loaded meanwhile.
  * The first failure ends it.
@@ -65,10 +64,6 @@ export const writeTexts = async (
     for (; next.done !== true; next = await pieces.next()) text += next.value;
     onText(index, { text, finishReason: next.value });
   };
-  const mixes = async ({ adapters }: TextRequest): Promise<boolean> => {
-    for (const { source } of adapters) if (!(await cache.mixes(source))) return false;
-    return true;
-  };
 
   const writeMixed = async (): Promise<number[]> => {
     const apart: number[] = [];
@@ -76,7 +71,7 @@ export const writeTexts = async (
     try {
       await inParallel([...requests.keys()], rows, async (index) => {
         const { prompt, adapters } = requests[index];
-        const shares = await mixes(requests[index]);
+        const shares = await canMix(cache, adapters);
         cache.expect(requests.slice(index + 1, index + 1 + rows).flatMap((next) => next.adapters.map(({ source }) => source)));
         if (shares) await write(index, generator.text(prompt, { ...options, adapters }));
         else apart.push(index);
@@ -87,9 +82,7 @@ export const writeTexts = async (
     return apart;
   };
   const writeTogether = async (indices: readonly number[]): Promise<void> => {
-    const { adapters } = requests[indices[0]];
-    const stored = await Promise.all(adapters.map(async ({ source, weight }) => ({ ...(await source.load()), weight })));
-    const inference = await adaptedInference(backend, base, stored);
+    const inference = await inferenceUnder(backend, base, requests[indices[0]].adapters);
     const generator = sharesBatches
       ? createBatchGenerator(backend, tokenizer, inference, { cache, rows })
       : createGenerator(backend, tokenizer, inference);
@@ -103,7 +96,7 @@ export const writeTexts = async (
   const apart = sharesBatches ? await writeMixed() : [...requests.keys()];
   const groups = new Map<string, number[]>();
   for (const index of apart.toSorted((a, b) => a - b)) {
-    const key = keyOf(requests[index]);
+    const key = choiceKey(requests[index].adapters);
     groups.set(key, [...(groups.get(key) ?? []), index]);
   }
   for (const indices of groups.values()) await writeTogether(indices);

@@ -19,6 +19,12 @@ export const numbersOf = ({ dtype, data }: HostTensor): ArrayLike<number> => {
   return Array.from<number | bigint, number>(data, Number);
 };
 
+/** To the nearest integer, halves to the even one, as runtimes round. */
+export const roundHalfEven = (value: number): number => {
+  const down = Math.floor(value);
+  return value - down === 0.5 ? down + (down % 2) : Math.round(value);
+};
+
 /** Numbers as elements of a dtype: integers towards zero, bool true for all but 0. */
 export const ofNumbers = (dtype: DType, values: ArrayLike<number>): TypedArray => {
   if (dtype === "i64") return BigInt64Array.from(Array.from(values, (value) => BigInt(Math.trunc(value))));

@@ -45,19 +45,14 @@ export const modulesOf = ({ find, aliases = {}, turned = new Set(), padding = ne
     return found;
   };
   const wanted = new Set(trainable);
-  const formOf = (module: string): Precision | undefined => forms.find(([name]) => find(`${module}.${name}`) !== undefined)?.[1];
-  const partOf =
-    (module: string) =>
-    (part: string): Tensor | undefined =>
-      find(`${module}.${part}`);
   const modules: Modules = {
     has: (name) => resolve(name) !== undefined,
     tensor,
     linear: (module, x) => {
       const bias = resolve(`${module}.bias`); // (out)
-      const form = formOf(module);
+      const form = forms.find(([name]) => find(`${module}.${name}`) !== undefined)?.[1];
       if (form === undefined) return matmul(x, tensor(`${module}.weight`), { transposeB: !turned.has(module) }, bias); // (N, out)
-      const product = form.product(x, partOf(module)); // (N, out)
+      const product = form.product(x, (part) => find(`${module}.${part}`)); // (N, out)
       return bias === undefined ? product : add(product, bias);
     },
     grouped: (group, x, bounds) =>

@@ -9,6 +9,7 @@ import { f32, LowrankError, sizeOf, type HostTensor } from "../util/index.ts";
 import { rowFeeds, type LabelledRows } from "./feeds.ts";
 import { hiddenStates, tokenInputs } from "./forward.ts";
 import type { Loss, StepShape, TrainingBatch } from "./losses/loss.ts";
+import { shapeKey } from "./programs.ts";
 
 /** Sums that are collected at once; modules beyond them take further passes over the data. */
 const mostBytes = 1 << 29;
@@ -51,7 +52,7 @@ const sumsOf = async <Batch>(backend: Backend, batches: readonly Batch[], pass: 
   try {
     for (const batch of batches) {
       const shape = pass.shapeOf(batch);
-      const key = Object.values(shape).join("×");
+      const key = shapeKey(shape);
       const step = compiled.get(key) ?? (await compile(shape));
       compiled.set(key, step);
       const names = [...sums.keys()];

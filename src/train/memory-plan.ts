@@ -3,6 +3,7 @@ import type { BatchPlan } from "../data/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { chunkOf } from "./forward.ts";
 import type { Loss, MemorySettings, StepShape } from "./losses/loss.ts";
+import { shapeKey } from "./programs.ts";
 import { estimateMemory, type MemoryEstimate, type MemoryOptions } from "./memory.ts";
 
 export interface MemoryPlanOptions extends Omit<MemoryOptions, "training" | "evaluation"> {
@@ -36,7 +37,7 @@ export const programShapes = <Example>(loss: Loss<Example>, plans: readonly Batc
     seen.set(plan.length, count + 1);
     if (count >= plansPerLength) continue;
     const shape = loss.shapeOf(loss.kind.collate(plan));
-    shapes.set(Object.values(shape).join("×"), shape);
+    shapes.set(shapeKey(shape), shape);
   }
   return [...shapes.values()];
 };

@@ -30,7 +30,8 @@ export interface StepRunner<Batch extends TrainingBatch = TrainingBatch> {
   dispose(): Promise<void>;
 }
 
-const keyOf = (shape: StepShape): string => Object.values(shape).join("×");
+/** Tells static sizes apart: batches of one key share a program. */
+export const shapeKey = (shape: StepShape): string => Object.values(shape).join("×");
 
 type Settings<Batch extends TrainingBatch> = Omit<StepOptions, "shape" | "loss"> & { readonly loss: Loss<unknown, Batch> };
 
@@ -52,13 +53,13 @@ const runner = <Batch extends TrainingBatch>(
       ]),
     );
   const executableFor = (shape: StepShape): Promise<Executable> => {
-    const executable = compiled.get(keyOf(shape)) ?? backend.compile(build({ ...options, shape }));
-    compiled.set(keyOf(shape), executable);
+    const executable = compiled.get(shapeKey(shape)) ?? backend.compile(build({ ...options, shape }));
+    compiled.set(shapeKey(shape), executable);
     return executable;
   };
   return {
     shapeOf: (batch) => loss.shapeOf(batch),
-    isReady: (batch) => compiled.has(keyOf(loss.shapeOf(batch))),
+    isReady: (batch) => compiled.has(shapeKey(loss.shapeOf(batch))),
     prepare: async (batch) => {
       await executableFor(loss.shapeOf(batch));
     },

@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { defineCommand } from "../schema.ts";
 import { libraryOption } from "./library/options.ts";
-import { dataOptions, lossOptions, machineOptions } from "./train-options.ts";
+import { dataOptions, machineOptions, readingOptions } from "./train-options.ts";
 
-const { data, format, fields, chatTemplate, supervise, seqLength, stream, holdOut, evalLimit } = dataOptions;
+const { data, holdOut, evalLimit } = dataOptions;
 
 const options = z.object({
   model: z.string().describe("folder in Hugging Face's layout, or a name on its hub").meta({ placeholder: "model" }),
@@ -29,13 +29,7 @@ const options = z.object({
   data,
   holdOut: holdOut.describe("measure on this share of the data's end only; 0: on all of it"),
   evalLimit,
-  format,
-  fields,
-  chatTemplate,
-  supervise,
-  seqLength,
-  stream,
-  ...lossOptions,
+  ...readingOptions,
   ...machineOptions,
 });
 

@@ -2,10 +2,9 @@
 import { z } from "zod";
 import { defineCommand } from "../schema.ts";
 import { libraryOption } from "./library/options.ts";
-import { dataOptions, lossOptions, machineOptions } from "./train-options.ts";
+import { dataOptions, machineOptions, readingOptions } from "./train-options.ts";
 
 const precision = { group: "Precision" };
-const { format, fields, chatTemplate, supervise, seqLength, stream } = dataOptions;
 
 const options = z.object({
   directory: z.string().describe("folder of a checkpoint or of an adapter, or a name of the library or on the hub"),
@@ -33,13 +32,7 @@ const options = z.object({
   allowOtherBase: z.boolean().default(false).describe("take an adapter that was trained on another base").meta(precision),
   batchSize: z.int().min(1).default(4).describe("rows per batch").meta(precision),
   batches: z.int().min(1).default(4).describe("batches, from the beginning of the data").meta(precision),
-  format,
-  fields,
-  chatTemplate,
-  supervise,
-  seqLength,
-  stream,
-  ...lossOptions,
+  ...readingOptions,
   device: machineOptions.device,
   threads: machineOptions.threads,
 });

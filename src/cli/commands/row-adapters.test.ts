@@ -33,18 +33,9 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe("lowrank generate --prompts", () => {
+  const generate = (...words: string[]): string[] => ["generate", "--model", tiny, "--library", library, "--max-tokens", "12", ...words];
   const one = (adapters: readonly string[], prompt: string) =>
-    lowrankJson([
-      "generate",
-      "--model",
-      tiny,
-      "--library",
-      library,
-      "--max-tokens",
-      "12",
-      ...adapters.flatMap((name) => ["--adapter", name]),
-      prompt,
-    ]);
+    lowrankJson(generate(...adapters.flatMap((name) => ["--adapter", name]), prompt));
 
   it("writes each row's text as it would alone with the row's adapters, in their order", async () => {
     const rows = [
@@ -55,19 +46,7 @@ describe("lowrank generate --prompts", () => {
       { prompt: "The sky", adapter: ["weather", `${pirate}:-0.5`] },
       { prompt: "The sky", adapter: "weather@1" },
     ];
-    const words = [
-      "generate",
-      "--model",
-      tiny,
-      "--library",
-      library,
-      "--max-tokens",
-      "12",
-      "--adapter",
-      `${pirate}:0.5`,
-      "--batch-size",
-      "3",
-    ];
+    const words = generate("--adapter", `${pirate}:0.5`, "--batch-size", "3");
     const { stdout, stderr, code } = await lowrank([...words, "--prompts", jsonl("prompts.jsonl", rows)]);
     expect([stderr, code]).toEqual(["", 0]);
     const adapters = [[pirate], [dora], [`${pirate}:0.5`], [], ["weather", `${pirate}:-0.5`], ["weather@1"]];

@@ -80,6 +80,11 @@ export const lossOptions = {
   undesirableWeight: z.number().positive().optional().describe("kto: weight of bad answers; default 1").meta(objective),
 };
 
+const { format, fields, chatTemplate, supervise, seqLength, stream } = dataOptions;
+
+/** How data are read and what their loss is, for commands that measure on them. */
+export const readingOptions = { format, fields, chatTemplate, supervise, seqLength, stream, ...lossOptions };
+
 export const loopOptions = {
   epochs: z.int().min(1).default(1).describe("passes over the data").meta(training),
   maxSteps: z.int().min(1).optional().describe("updates at most; the schedule ends there").meta(training),

@@ -4,7 +4,7 @@ import type { ModuleTerms } from "../../lora/index.ts";
 import { frozenModules, type Base } from "../../models/index.ts";
 import type { Modules } from "../../nn/index.ts";
 import type { Backend, Executable, Resident } from "../../runtime/index.ts";
-import type { Loss, TrainingBatch } from "../../train/index.ts";
+import { shapeKey, type Loss, type TrainingBatch } from "../../train/index.ts";
 import { f32, LowrankError, type HostTensor } from "../../util/index.ts";
 import { forms, type FormName, type WeightedForm } from "./forms.ts";
 
@@ -82,7 +82,7 @@ export const hubLoss = async <Batch extends TrainingBatch>(backend: Backend, opt
   const compiled = new Map<string, Promise<Executable>>();
   const executable = (batch: Batch, differentiable: boolean): Promise<Executable> => {
     const shape = loss.shapeOf(batch);
-    const key = `${differentiable} ${Object.values(shape).join("×")}`;
+    const key = `${differentiable} ${shapeKey(shape)}`;
     const make = async (): Promise<Executable> => {
       const w = input(weightsInput, [count]);
       const context = { model: base.model, modules: weightedModules(base, parts, w), reference: () => frozenModules(base), differentiable };

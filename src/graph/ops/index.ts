@@ -56,7 +56,7 @@ export {
 } from "./elementwise.ts";
 export { groupedMatmul, groupedOuter } from "./groups.ts";
 export { argsort, gather, pick, place, scatterAdd, topK } from "./index-select.ts";
-export { int4Block, int4Matmul, int4Values, type Int4Weight } from "./int4.ts";
+export { int4Block, int4Matmul, int4NumberAt, int4Values, type Int4Weight } from "./int4.ts";
 export { constant, input, inputOf, integers, scalar, weight, weightOf, zeros } from "./leaf.ts";
 export { accumulate, matmul, scale } from "./matmul.ts";
 export { concat, pad, reshape, slice, transpose } from "./movement.ts";

@@ -1,5 +1,6 @@
 /** @file Products with weights of 4 bits in blocks of 32, each with a scale of its own. They know nothing about how the weights were rounded. */
 import { LowrankError, type HostTensor } from "../../util/index.ts";
+import { roundHalfEven } from "../elements.ts";
 import { needFloat32, node, typeText, type Op, type Tensor } from "../op.ts";
 import { matmul } from "./matmul.ts";
 import { int64s, slice } from "./movement.ts";
@@ -12,13 +13,9 @@ const zero = 8;
 
 const half = int4Block / 2;
 
-const numberAt = (data: HostTensor["data"], index: number): number => ((Number(data[index >> 1]) >> (4 * (index & 1))) & 15) - zero;
-
-// To the nearest, halves to the even neighbour.
-const nearest = (value: number): number => {
-  const down = Math.floor(value);
-  return value - down === 0.5 ? down + (down % 2) : Math.round(value);
-};
+/** The number at a place among those of a weight, two to a byte: −8 … 7. */
+export const int4NumberAt = (data: HostTensor["data"], index: number): number =>
+  ((Number(data[index >> 1]) >> (4 * (index & 1))) & 15) - zero;
 
 const matmulReference = ([x, weights, scales]: readonly HostTensor[]): Float32Array => {
   const [M, K] = x.shape;
@@ -30,10 +27,10 @@ const matmulReference = ([x, weights, scales]: readonly HostTensor[]): Float32Ar
       const largest = row.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
       const step = Math.fround(largest / 127);
       const inverse = largest === 0 ? 0 : Math.fround(127 / largest);
-      const integers = row.map((value) => nearest(Math.fround(value * inverse)));
+      const integers = row.map((value) => roundHalfEven(Math.fround(value * inverse)));
       for (let n = 0; n < N; n++) {
         let sum = 0;
-        integers.forEach((value, k) => (sum += value * numberAt(weights.data, (n * blocks + block) * int4Block + k)));
+        integers.forEach((value, k) => (sum += value * int4NumberAt(weights.data, (n * blocks + block) * int4Block + k)));
         result[m * N + n] += sum * step * Number(scales.data[n * blocks + block]);
       }
     }
@@ -107,7 +104,7 @@ const int4ValuesOp: Op<undefined> = {
   reference: ([weights, scales]) =>
     Float32Array.from(
       { length: 2 * weights.data.length },
-      (_, index) => numberAt(weights.data, index) * Number(scales.data[Math.floor(index / int4Block)]),
+      (_, index) => int4NumberAt(weights.data, index) * Number(scales.data[Math.floor(index / int4Block)]),
     ),
 };
 

@@ -1,5 +1,6 @@
 /** @file Matrix products with weights of fewer bits. They know nothing about how the weights were rounded. */
 import { f32, LowrankError, type HostTensor } from "../../util/index.ts";
+import { roundHalfEven } from "../elements.ts";
 import { needFloat32, node, noGradient, typeText, type Op, type Tensor, type TensorType } from "../op.ts";
 import { int64s } from "./movement.ts";
 
@@ -31,19 +32,14 @@ const rowSizesOp: Op<undefined> = {
 /** Largest size in each row of x (M, K): (M, 1), never 0; no gradient. */
 const rowSizes = (x: Tensor): Tensor => node(rowSizesOp, [x], undefined);
 
-export // Steps to a row's size, and the byte that stands for zero.
+// Steps to a row's size, and the byte that stands for zero.
 const [steps, zero] = [127, 128];
-
-const even = (value: number): number => {
-  const down = Math.floor(value);
-  return value - down === 0.5 ? down + (down % 2) : Math.round(value);
-};
 
 const int8Reference = ([x, sizes, weights, scales]: readonly HostTensor[], N: number): Float32Array => {
   const [M, K] = x.shape;
   const perStep = Float32Array.from(sizes.data as Float32Array, (size) => size * Math.fround(1 / steps));
   const integers = Float32Array.from(x.data as Float32Array, (value, index) => {
-    const rounded = even(Math.fround(value / perStep[Math.floor(index / K)])) + zero;
+    const rounded = roundHalfEven(Math.fround(value / perStep[Math.floor(index / K)])) + zero;
     return Math.max(0, Math.min(255, rounded)) - zero;
   });
   const result = new Float32Array(M * N);

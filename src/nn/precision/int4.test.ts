@@ -1,13 +1,8 @@
 /** @file Rounding to 4 bits against its definition: a scale for each block of 32, what holds already is kept, and what is left over. */
 import { assert, integer, property } from "fast-check";
 import { describe, expect, it } from "vitest";
-import { random } from "../../util/index.ts";
 import { int4 } from "./int4.ts";
-
-const matrix = (rows: number, columns: number, seed: number): Float32Array => {
-  const generator = random(seed);
-  return Float32Array.from({ length: rows * columns }, (_, index) => generator.normal() * 10 ** (Math.floor(index / columns) % 3));
-};
+import { matrix } from "./matrix.fixture.ts";
 
 describe("int4", () => {
   it("is half a step off, a whole one opposite the largest weight of a block, whatever the number of inputs", () => {

@@ -1,5 +1,5 @@
 /** @file Weights in 4 bits with a scale for each block of 32 along the input. It knows nothing about modules. */
-import { int4Block, int4Matmul } from "../../graph/index.ts";
+import { int4Block, int4Matmul, int4NumberAt } from "../../graph/index.ts";
 import { f32 } from "../../util/index.ts";
 import type { Precision } from "./precision.ts";
 
@@ -38,8 +38,7 @@ export const int4: Precision = {
     Float32Array.from({ length: outFeatures * inFeatures }, (_, index) => {
       const [output, input] = [Math.floor(index / inFeatures), index % inFeatures];
       const place = output * blocksOf(inFeatures) * int4Block + input;
-      const number = (Number(data[place >> 1]) >> (4 * (place % 2))) & 15;
-      return (number - 8) * Number(scales[Math.floor(place / int4Block)]);
+      return int4NumberAt(data, place) * Number(scales[Math.floor(place / int4Block)]);
     }),
   back: [],
   product: (x, part) => int4Matmul(x, { weights: part("int4")!, scales: part("int4.scales")! }),

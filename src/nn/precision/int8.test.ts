@@ -1,13 +1,8 @@
 /** @file Rounding to 8 bits against its definition: a scale for each output, at most half a step off, the same values turned round. */
 import { assert, integer, property } from "fast-check";
 import { describe, expect, it } from "vitest";
-import { random } from "../../util/index.ts";
 import { int8 } from "./int8.ts";
-
-const matrix = (rows: number, columns: number, seed: number): Float32Array => {
-  const generator = random(seed);
-  return Float32Array.from({ length: rows * columns }, (_, index) => generator.normal() * 10 ** (Math.floor(index / columns) % 3));
-};
+import { matrix } from "./matrix.fixture.ts";
 
 describe("int8", () => {
   it("is at most half a step off, with 127 steps to the largest weight of an output, both ways round", () => {
