@@ -30,7 +30,7 @@ import {
   type WeightedAdapter,
 } from "./lora/index.ts";
 import { openBase, type Base, type BaseOptions } from "./models/index.ts";
-import { ortBackend, type Backend, type OrtOptions } from "./runtime/index.ts";
+import { checkDevice, ortBackend, type Backend, type OrtOptions } from "./runtime/index.ts";
 import { switching, type AdapterChoice, type PromptRequest, type SwitchOptions, type Switching } from "./switching.ts";
 import {
   calibrationBatches,
@@ -182,6 +182,7 @@ const adapterFolder = async (reference: string, options: ResolveAdapterOptions):
  * await model.close();
  */
 export const loadModel = async (reference: string, options: OrtOptions & BaseOptions & SwitchOptions = {}): Promise<LanguageModel> => {
+  await checkDevice(options);
   const directory = await resolveModel(reference);
   const [base, tokenizer] = [await openBase(directory, options), await loadTokenizer(directory)];
   const backend = ortBackend(options);

@@ -74,6 +74,8 @@ export interface OpCase {
   readonly without?: readonly number[];
   /** Whether the op rounds its input to few steps: differences then say nothing about the gradient, which has a test of its own. */
   readonly rounds?: boolean;
+  /** The same without rounding of the input, where that is left to the device. */
+  readonly unrounded?: (...inputs: readonly Tensor[]) => Tensor;
 }
 
 /** Standard normal values; the shape is the seed, so equal shapes hold equal values unless `stream` differs. */
@@ -135,6 +137,9 @@ const int8Weight = (K: number, N: number): Int8Weight => {
   return { weights: integers([K, N], 1), scales: scales(N), back: { weights: integers([N, K], 2), scales: scales(K) } };
 };
 
+/** x·W for the numbers that the integers stand for. */
+const int8Exact = (x: Tensor, { weights, scales }: Int8Weight): Tensor => matmul(x, multiply(cast(weights, "f32"), scales));
+
 /** A weight (out, in) in 4-bit NormalFloat. */
 const nf4Weight = (outFeatures: number, inFeatures: number): Nf4Weight => {
   const { packed, absmax } = packNf4(normal([outFeatures, inFeatures], 1).data as Float32Array);
@@ -149,6 +154,9 @@ export const int4Weight = (K: number, N: number): Int4Weight => {
   const data = Uint8Array.from({ length: (N * blocks * int4Block) / 2 }, (_, index) => number(2 * index) + 16 * number(2 * index + 1));
   return { weights: constant({ dtype: "u8", shape: [N, blocks, int4Block / 2], data }), scales: constant(positive([N, blocks])) };
 };
+
+/** x·Wᵀ for the numbers that the 4-bit numbers stand for. */
+const int4Exact = (x: Tensor, weight: Int4Weight): Tensor => matmul(x, int4Values(weight, x.shape[1]), { transposeB: true });
 
 const unary = (apply: (x: Tensor) => Tensor, values = normal): OpCase[] => [
   { about: "a matrix", inputs: [values([2, 3])], build: apply },
@@ -305,12 +313,19 @@ export const opCases = {
     { about: "one tensor twice", inputs: [normal([2, 3])], build: (a) => matmul(a, a, { transposeB: true }) },
   ],
   "int8-matmul": [
-    { about: "rows of different sizes", inputs: [matrixOfRows(5, 8)], build: (x) => int8Matmul(x, int8Weight(8, 3)), rounds: true },
+    {
+      about: "rows of different sizes",
+      inputs: [matrixOfRows(5, 8)],
+      build: (x) => int8Matmul(x, int8Weight(8, 3)),
+      rounds: true,
+      unrounded: (x) => int8Exact(x, int8Weight(8, 3)),
+    },
     {
       about: "a row of zeros",
       inputs: [f32([0, 0, 0, 0, 1, -2, 3, 0], [2, 4])],
       build: (x) => int8Matmul(x, int8Weight(4, 4)),
       rounds: true,
+      unrounded: (x) => int8Exact(x, int8Weight(4, 4)),
     },
   ],
   "row-sizes": [
@@ -319,6 +334,7 @@ export const opCases = {
       inputs: [],
       build: () => int8Matmul(constant(f32([0, 0, -3, 2], [2, 2])), int8Weight(2, 2)),
       rounds: true,
+      unrounded: () => int8Exact(constant(f32([0, 0, -3, 2], [2, 2])), int8Weight(2, 2)),
     },
   ],
   "nf4-matmul": [
@@ -331,12 +347,14 @@ export const opCases = {
       inputs: [matrixOfRows(2, 64)],
       build: (x) => int4Matmul(scale(x, 0.05), int4Weight(64, 6)),
       rounds: true,
+      unrounded: (x) => int4Exact(scale(x, 0.05), int4Weight(64, 6)),
     },
     {
       about: "one row, which does not fill its blocks",
       inputs: [normal([1, 40])],
       build: (x) => int4Matmul(x, int4Weight(40, 3)),
       rounds: true,
+      unrounded: (x) => int4Exact(x, int4Weight(40, 3)),
     },
     {
       about: "a row of zeros",
@@ -348,6 +366,7 @@ export const opCases = {
       ],
       build: (x) => int4Matmul(x, int4Weight(32, 4)),
       rounds: true,
+      unrounded: (x) => int4Exact(x, int4Weight(32, 4)),
     },
   ],
   "int4-values": [
@@ -408,7 +427,7 @@ export const opCases = {
       build: (base, at, values) => place(base, at, values, [3, 4]),
     },
     {
-      about: "into one value stretched",
+      about: "int64 indices, into one value stretched",
       inputs: [normal([1, 1]), i64([1, 2]), normal([2, 1])],
       build: (base, at, values) => place(base, at, values, [2, 4]),
     },

@@ -30,8 +30,15 @@ export const feedsFor = ({ inputs }: OpCase, graph: Graph): Hosts => {
   return Object.fromEntries(Object.entries(feeds).filter(([name]) => graph.inputs.has(name)));
 };
 
-/** Adds tests of every op on a backend; `skips` gives the reason why an op is not tried. */
-export const describeOps = (name: string, create: () => Backend, skips: Partial<Record<OpName, string>> = {}): void => {
+export interface OpConformance {
+  /** The reason why an op is not tried. */
+  readonly skips?: Partial<Record<OpName, string>>;
+  /** Whether the backend multiplies with weights of fewer bits without rounding what they are multiplied with; default false. */
+  readonly unrounded?: boolean;
+}
+
+/** Adds tests of every op on a backend. */
+export const describeOps = (name: string, create: () => Backend, { skips = {}, unrounded = false }: OpConformance = {}): void => {
   describe(`ops on ${name}`, () => {
     let backend: Backend;
     beforeAll(() => {
@@ -47,7 +54,8 @@ export const describeOps = (name: string, create: () => Backend, skips: Partial<
         expect(graph.order.map((tensor) => tensor.op.name)).toContain(op);
 
         const feeds = feedsFor(each, graph);
-        const [{ y: expected }, { y: value }] = [await evaluate({ y }, feeds), await evaluate({ y }, feeds, backend)];
+        const { y: wanted } = unrounded && each.unrounded !== undefined ? caseOutputs({ ...each, build: each.unrounded }) : { y };
+        const [{ y: expected }, { y: value }] = [await evaluate({ y: wanted }, feeds), await evaluate({ y }, feeds, backend)];
         expect(value.dtype).toBe(y.dtype);
         expect(value.shape).toEqual(y.shape);
         expect(value.data.constructor).toBe(dtypes[y.dtype].array);

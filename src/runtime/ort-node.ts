@@ -1,14 +1,12 @@
 /** @file ONNX Runtime in Node behind the backend contract, in a worker thread so that the event loop stays free. */
 import { availableParallelism } from "node:os";
-import type { Worker } from "node:worker_threads";
 import { emitOnnx } from "../onnx/index.ts";
-import { LowrankError, messageOf, type ErrorCode, type HostTensor } from "../util/index.ts";
-import type { Graph } from "../graph/index.ts";
+import type { HostTensor } from "../util/index.ts";
+import { program, scalar, type Graph } from "../graph/index.ts";
 import type { Backend, Executable, Feed, Resident } from "./backend.ts";
 import { checkHost, checkRun, checkWrite, compact, isResident } from "./host.ts";
-import type { Device, Engine } from "./ort-session.ts";
-import type { Reply } from "./ort-worker.ts";
-import { startWorker } from "./start-worker.ts";
+import type { Device } from "./device.ts";
+import { startEngine } from "./ort-thread.ts";
 
 export interface OrtOptions {
   /** Default `cpu`. */
@@ -16,43 +14,6 @@ export interface OrtOptions {
   /** Threads within an op; default: all cores that the process may use. */
   readonly threads?: number;
 }
-
-type Method = keyof Engine;
-type Call = <M extends Method>(method: M, ...parameters: Parameters<Engine[M]>) => Promise<Awaited<ReturnType<Engine[M]>>>;
-
-const connect = (worker: Worker): { call: Call; fail(error: LowrankError): void } => {
-  const waiting = new Map<number, { resolve(value: never): void; reject(error: LowrankError): void }>();
-  let next = 1;
-  let broken: LowrankError | undefined;
-  const fail = (error: LowrankError): void => {
-    broken ??= error;
-    for (const { reject } of waiting.values()) reject(error);
-    waiting.clear();
-    worker.unref();
-  };
-  worker.unref();
-  worker.on("error", (cause) => fail(new LowrankError("backend-failed", `The runtime's thread failed: ${messageOf(cause)}.`, { cause })));
-  worker.on("exit", () => fail(new LowrankError("backend-failed", "The runtime's thread has ended.")));
-  worker.on("message", (reply: Reply) => {
-    const call = waiting.get(reply.id);
-    // The answer to a call that a disposal has rejected already.
-    if (call === undefined) return;
-    waiting.delete(reply.id);
-    if (waiting.size === 0) worker.unref();
-    if ("error" in reply) call.reject(new LowrankError(reply.error.code as ErrorCode, reply.error.message));
-    else call.resolve(reply.value as never);
-  });
-  const call: Call = (method, ...parameters) =>
-    new Promise((resolve, reject) => {
-      if (broken !== undefined) return reject(broken);
-      // Only a pending call keeps the process alive; an idle backend does not.
-      if (waiting.size === 0) worker.ref();
-      const id = next++;
-      waiting.set(id, { resolve, reject });
-      worker.postMessage({ id, method, parameters });
-    });
-  return { call, fail };
-};
 
 const sendable = (feeds: Readonly<Record<string, Feed>>): Record<string, Feed> =>
   Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [name, isResident(feed) ? feed : compact(feed)]));
@@ -66,8 +27,7 @@ const sendable = (feeds: Readonly<Record<string, Feed>>): Record<string, Feed> =
  * await backend.dispose();
  */
 export const ortBackend = ({ device = "cpu", threads = availableParallelism() }: OrtOptions = {}): Backend => {
-  const worker = startWorker("ort-worker", { device, threads });
-  const { call, fail } = connect(worker);
+  const { call, end } = startEngine({ device, threads });
   let disposed = false;
   const compile = async (graph: Graph): Promise<Executable> => {
     const session = await call("compile", emitOnnx(graph, device));
@@ -100,8 +60,18 @@ export const ortBackend = ({ device = "cpu", threads = availableParallelism() }:
     },
     dispose: async () => {
       disposed = true;
-      fail(new LowrankError("backend-failed", "The backend has been disposed."));
-      await worker.terminate();
+      await end();
     },
   };
+};
+
+/** Throws `backend-failed`, with what to install, where the device is not there. */
+export const checkDevice = async (options: OrtOptions = {}): Promise<void> => {
+  if (options.device === undefined || options.device === "cpu") return;
+  const backend = ortBackend(options);
+  try {
+    await backend.compile(program({ y: scalar(1) }));
+  } finally {
+    await backend.dispose();
+  }
 };

@@ -7,7 +7,8 @@ import { add, exp, input, matmul, program, scalar, tanh, weight, type Graph } fr
 import { emitOnnx } from "../onnx/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
 import type { Feed } from "./index.ts";
-import { createEngine, type Device } from "./ort-session.ts";
+import type { Device } from "./device.ts";
+import { createEngine } from "./ort-session.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lowrank-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -4,11 +4,9 @@ import type { OnnxModel } from "../onnx/index.ts";
 import { zeroInput } from "../onnx/index.ts";
 import { f32, LowrankError, messageOf, sizeOf, type DType, type HostTensor, type TypedArray } from "../util/index.ts";
 import type { Feed, Resident, RunOptions } from "./backend.ts";
+import { absenceError, type Device } from "./device.ts";
 import { compact, isResident } from "./host.ts";
 import { createResidents, type RunResult } from "./residents.ts";
-
-/** Where programs run: `cpu` always works; the others need their provider's libraries. */
-export type Device = "cpu" | "webgpu" | "cuda";
 
 export interface EngineOptions {
   readonly device: Device;
@@ -60,6 +58,8 @@ export interface Engine {
   write(into: Resident, row: number, tensor: HostTensor): void;
   download(resident: Resident): HostTensor;
   release(resident: Resident): void;
+  /** Frees every session and tensor. */
+  dispose(): Promise<void>;
 }
 
 const backendError = (what: string, error: unknown): LowrankError => {
@@ -85,17 +85,23 @@ export const createEngine = (options: EngineOptions): Engine => {
         sessions.set(next, { session, needsZero });
         return next++;
       } catch (error) {
-        throw backendError("ONNX Runtime refused the program", error);
+        const failed = backendError("ONNX Runtime refused the program", error);
+        throw failed.code === "out-of-memory" ? failed : (absenceError(options.device, messageOf(error), error) ?? failed);
       }
     },
     closeSession: async (id) => {
       await sessions.get(id)?.session.release();
       sessions.delete(id);
     },
-    run: async (id, feeds, options) => {
+    dispose: async () => {
+      for (const { session } of sessions.values()) await session.release();
+      sessions.clear();
+      residents.clear();
+    },
+    run: async (id, feeds, run) => {
       const compiled = sessions.get(id);
       if (compiled === undefined) throw new LowrankError("invalid-argument", "A program was run after its disposal.");
-      for (const { into } of options.store ?? []) residents.get(into);
+      for (const { into } of run.store ?? []) residents.get(into);
       const inputs = Object.fromEntries(
         Object.entries(feeds).map(([name, feed]) => [name, ortTensor(isResident(feed) ? residents.get(feed) : feed)]),
       );
@@ -103,7 +109,7 @@ export const createEngine = (options: EngineOptions): Engine => {
       const outputs = await compiled.session.run(inputs).catch((error: unknown) => {
         throw backendError("ONNX Runtime failed to run the program", error);
       });
-      return residents.settle(Object.fromEntries(Object.entries(outputs).map(([name, output]) => [name, hostTensor(output)])), options);
+      return residents.settle(Object.fromEntries(Object.entries(outputs).map(([name, output]) => [name, hostTensor(output)])), run);
     },
   };
 };

@@ -1,11 +1,14 @@
-/** @file The worker thread's side of `ort-node.ts`: takes numbered calls, runs them on an engine, posts results back. */
-import { parentPort, workerData } from "node:worker_threads";
+/** @file The worker thread's side of `ort-thread.ts`: takes numbered calls, runs them on engines, posts results back. */
+import { parentPort } from "node:worker_threads";
 import { LowrankError, messageOf, type HostTensor } from "../util/index.ts";
 import { createEngine, type Engine, type EngineOptions } from "./ort-session.ts";
 
 /** A call by the name of an engine's method; the arguments are cloned or moved. */
 export interface Call {
   readonly id: number;
+  /** Which engine; the first call for a number makes it. */
+  readonly engine: number;
+  readonly options: EngineOptions;
   readonly method: keyof Engine;
   readonly parameters: readonly unknown[];
 }
@@ -14,7 +17,7 @@ export type Reply =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: { code: string; message: string } };
 
-const engine = createEngine(workerData as EngineOptions);
+const engines = new Map<number, Engine>();
 const port = parentPort!;
 
 const buffersOf = (value: unknown): ArrayBuffer[] => {
@@ -22,9 +25,18 @@ const buffersOf = (value: unknown): ArrayBuffer[] => {
   return [...new Set(Object.values(hosts).map(({ data }) => data.buffer as ArrayBuffer))];
 };
 
-const answer = async ({ id, method, parameters }: Call): Promise<void> => {
+const engineOf = ({ engine: number, options }: Call): Engine => {
+  const engine = engines.get(number) ?? createEngine(options);
+  engines.set(number, engine);
+  return engine;
+};
+
+const answer = async (call: Call): Promise<void> => {
+  const { id, method, parameters } = call;
   try {
+    const engine = engineOf(call);
     const value: unknown = await (engine[method] as (...values: readonly unknown[]) => unknown)(...parameters);
+    if (method === "dispose") engines.delete(call.engine);
     port.postMessage({ id, value } satisfies Reply, buffersOf(value));
   } catch (error) {
     const code = LowrankError.is(error) ? error.code : "backend-failed";

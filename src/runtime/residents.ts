@@ -16,6 +16,8 @@ export interface Residents {
   /** Copies a tensor over one row; it has been checked. */
   write(resident: Pick<Resident, "id">, row: number, tensor: HostTensor): void;
   release(resident: Pick<Resident, "id">): void;
+  /** Releases all of them. */
+  clear(): void;
   /** Stores, keeps or hands back each output; the stores have been checked. */
   settle(outputs: Readonly<Record<string, HostTensor>>, options: RunOptions): RunResult;
 }
@@ -38,6 +40,7 @@ export const createResidents = (): Residents => {
     get,
     write: (resident, row, { data }) => get(resident).data.set(data as never, row * data.length),
     release: ({ id }) => void tensors.delete(id),
+    clear: () => tensors.clear(),
     settle: (outputs, { keep = [], store = [] }) => {
       for (const entry of store) storeRows(outputs[entry.output], get(entry.into), entry);
       const stored = new Set(store.map(({ output }) => output));

@@ -1,7 +1,7 @@
 /** @file What `lowrank compose` does. */
 import { composeAdapters } from "../../lora/index.ts";
 import { openBase } from "../../models/index.ts";
-import { ortBackend } from "../../runtime/index.ts";
+import { checkDevice, ortBackend } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { checkOutputFolder } from "../output-place.ts";
@@ -32,6 +32,7 @@ const moduleWeights = (given: readonly string[], adapters: readonly string[]): (
 export const run = async (options: ComposeCommandOptions, context: CommandContext): Promise<object> => {
   const moduleWeight = moduleWeights(options.moduleWeight, options.adapter);
   await checkOutputFolder(options.output, options.force);
+  await checkDevice(ortOptions(options));
   const base = await openBase(await modelFolder(options.model, context));
   const backend = ortBackend(ortOptions(options));
   try {

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { writeGgufAdapter, writeGgufModel, writeMlxFolder } from "../../interchange/index.ts";
 import { openBase, type Base } from "../../models/index.ts";
-import { ortBackend } from "../../runtime/index.ts";
+import { checkDevice, ortBackend } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { folderBytes } from "../folder-bytes.ts";
@@ -29,6 +29,7 @@ const gguf: Writer = async (options, base, adapter) => {
       throw refuse(`--dtype: an adapter is written as f32 or f16, not ${dtype}.`, "Leave --dtype out for f32.");
     await writeGgufAdapter(output, base, adapter, dtype === "f16" ? "f16" : "f32");
   } else {
+    await checkDevice(ortOptions(options));
     const backend = ortBackend(ortOptions(options));
     try {
       notes = await writeGgufModel(output, { backend, base, adapters: [], precision: dtype });

@@ -1,7 +1,7 @@
 /** @file What `lowrank extract` does. */
 import { extractAdapter } from "../../lora/index.ts";
 import { openBase } from "../../models/index.ts";
-import { ortBackend } from "../../runtime/index.ts";
+import { checkDevice, ortBackend } from "../../runtime/index.ts";
 import type { CommandContext } from "../context.ts";
 import { checkOutputFolder } from "../output-place.ts";
 import { writeComposed } from "./composed-adapter.ts";
@@ -10,6 +10,7 @@ import { localFolder, modelFolder, ortOptions } from "./open-model.ts";
 
 export const run = async (options: ExtractCommandOptions, context: CommandContext): Promise<object> => {
   await checkOutputFolder(options.output, options.force);
+  await checkDevice(ortOptions(options));
   const base = await openBase(await modelFolder(options.model, context));
   const tuned = await openBase(await localFolder(options.tuned, context));
   const backend = ortBackend(ortOptions(options));

@@ -5,7 +5,7 @@ import { adaptedInference, baseInference, createDecoder, type Inference } from "
 import { writeGgufModel } from "../../interchange/index.ts";
 import { writeMergedCheckpoint } from "../../lora/index.ts";
 import { openBase, type Base } from "../../models/index.ts";
-import { ortBackend, type Backend } from "../../runtime/index.ts";
+import { checkDevice, ortBackend, type Backend } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { folderBytes } from "../folder-bytes.ts";
@@ -72,6 +72,7 @@ const writers = {
 export const run = async (options: MergeOptions, context: CommandContext): Promise<object> => {
   const { checkOutput, write } = writers[options.format];
   await checkOutput(options.output, options.force);
+  await checkDevice(ortOptions(options));
   const classifier = await labelsOfAdapters(options, context);
   const base = await openBase(await modelFolder(options.model, context), classifier && { classifier });
   const backend = ortBackend(ortOptions(options));

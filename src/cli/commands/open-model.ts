@@ -6,7 +6,7 @@ import type { AdapterRecord, ResolveAdapterOptions, ResolvedAdapter } from "../.
 import { loadAdapter, loadedOn, type WeightedAdapter } from "../../lora/index.ts";
 import type { BaseOptions } from "../../models/index.ts";
 import type { PrecisionName } from "../../nn/index.ts";
-import type { OrtOptions } from "../../runtime/index.ts";
+import { checkDevice, type OrtOptions } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { embeddedModel } from "../package.ts";
@@ -63,8 +63,10 @@ export const openModel = async (
   flags: ModelFlags,
   context: CommandContext,
   head: Pick<BaseOptions, "classifier" | "seed"> = {},
-): Promise<LanguageModel> =>
-  loadModel(await modelFolder(flags.model, context), { ...ortOptions(flags), ...precisionOf(flags.basePrecision), ...head });
+): Promise<LanguageModel> => {
+  await checkDevice(ortOptions(flags));
+  return loadModel(await modelFolder(flags.model, context), { ...ortOptions(flags), ...precisionOf(flags.basePrecision), ...head });
+};
 
 /** Where an adapter lies: in the folder that is named, or in that of this name in the library or on the hub. */
 const findAdapter = async (reference: string, options: ResolveAdapterOptions, context: CommandContext): Promise<ResolvedAdapter> => {

@@ -2,21 +2,24 @@
 import { join } from "node:path";
 import { loadTokenizer, readJsonObject } from "../../formats/index.ts";
 import { modelOf } from "../../models/index.ts";
-import { ortBackend } from "../../runtime/index.ts";
+import { checkDevice, ortBackend } from "../../runtime/index.ts";
 import { lossOfHead } from "../../train/index.ts";
 import type { CommandContext } from "../context.ts";
+import { ortOptions } from "./open-model.ts";
 import type { PretrainOptions } from "./pretrain.ts";
 import { loadTrainingData, showData } from "./training-data.ts";
 import { runSession, settingsOf, type TrainingResult } from "./training-session.ts";
 
 export const run = async (options: PretrainOptions, context: CommandContext): Promise<TrainingResult> => {
+  const place = ortOptions(options);
+  await checkDevice(place);
   const path = join(options.model, "config.json");
   const model = modelOf(await readJsonObject(path), path);
   const tokenizer = await loadTokenizer(options.model);
   const loss = lossOfHead(model);
   const data = await loadTrainingData(options, tokenizer, loss);
   showData(data, loss, tokenizer, context);
-  const backend = ortBackend({ device: options.device, ...(options.threads && { threads: options.threads }) });
+  const backend = ortBackend(place);
   try {
     return await runSession(
       {

@@ -2,7 +2,7 @@
 import { basename, resolve } from "node:path";
 import pc from "picocolors";
 import { verifyGolden, type Verification } from "../../evaluate/verify.ts";
-import { ortBackend } from "../../runtime/index.ts";
+import { checkDevice, ortBackend } from "../../runtime/index.ts";
 import { LowrankError } from "../../util/index.ts";
 import type { CommandContext } from "../context.ts";
 import { errorObject, formatError } from "../ui/errors.ts";
@@ -104,6 +104,7 @@ const roundings = (cases: readonly (VerifiedCase | FailedCase)[]): string[] =>
 
 /** Compares each folder with its reference; what cannot be read fails as well, and the others go on. */
 export const run = async (options: VerifyOptions, context: CommandContext): Promise<object> => {
+  await checkDevice(ortOptions(options));
   const backend = ortBackend(ortOptions(options));
   const cases: (VerifiedCase | FailedCase)[] = [];
   try {

@@ -2,7 +2,7 @@
 import { adaptedInference, baseInference, createDecoder, mergedInference, type Decoder, type Inference } from "../../generate/index.ts";
 import { loraConfig, planAdapter, startAdapter, type WeightedAdapter } from "../../lora/index.ts";
 import { type Base } from "../../models/index.ts";
-import { ortBackend, type Backend, type OrtOptions } from "../../runtime/index.ts";
+import { checkDevice, ortBackend, type Backend, type OrtOptions } from "../../runtime/index.ts";
 import { hashText, random } from "../../util/index.ts";
 import { measureBatch } from "./batched-generation.ts";
 import { median, observeMachine, type MachineReport } from "./machine.ts";
@@ -71,6 +71,7 @@ const measure = async (decoder: Decoder, prompt: readonly number[], tokens: numb
  */
 export const benchGeneration = async (base: Base, options: GenerationBenchOptions, place: OrtOptions = {}): Promise<GenerationBench> => {
   const { batchSize = 1, past, tokens, adapter, rank, seed } = options;
+  await checkDevice(place);
   const report = observeMachine(place.threads);
   const began = performance.now();
   const backend = ortBackend(place);

@@ -1,7 +1,7 @@
 /** @file Measures whole training steps on random tokens: forward, backward, clipping, AdamW. It prints nothing. */
 import { loraConfig, planAdapter, startAdapter } from "../../lora/index.ts";
 import { storedTensors, type Base } from "../../models/index.ts";
-import { ortBackend, type OrtOptions } from "../../runtime/index.ts";
+import { checkDevice, ortBackend, type OrtOptions } from "../../runtime/index.ts";
 import {
   adamw,
   estimateMemory,
@@ -76,6 +76,7 @@ const randomBatch = (rows: number, length: number, vocabularySize: number, seed:
  */
 export const benchTraining = async (base: Base, options: TrainingBenchOptions, place: OrtOptions = {}): Promise<TrainingBench> => {
   const { batchSize, sequenceLength, rank, steps, seed, memoryLimit } = options;
+  await checkDevice(place);
   const report = observeMachine(place.threads);
   const began = performance.now();
   const backend = ortBackend(place);

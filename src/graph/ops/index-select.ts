@@ -1,7 +1,18 @@
 /** @file Choosing by index: rows of a table and their transpose, one element of each row and its transpose. */
 import { LowrankError, sizeOf, type HostTensor } from "../../util/index.ts";
 import { take } from "../elements.ts";
-import { needFloat32, node, noGradient, sameShape, shapeText, typeText, type Op, type Tensor, type TensorType } from "../op.ts";
+import {
+  needFloat32,
+  node,
+  noGradient,
+  sameShape,
+  shapeText,
+  typeText,
+  type Lowering,
+  type Op,
+  type Tensor,
+  type TensorType,
+} from "../op.ts";
 import { zeros } from "./leaf.ts";
 import { int64s } from "./movement.ts";
 import { sumTo } from "./reduce.ts";
@@ -57,10 +68,9 @@ const scatterAddOp: Op<{ shape: readonly number[] }> = {
       lowering.constant({ dtype: "f32", shape: [1], data: new Float32Array(1) }),
       int64s(lowering, shape),
     ]);
-    const places = lowering.emit("Unsqueeze", [
-      inputs[1].dtype === "i64" ? indices : lowering.emit("Cast", [indices], { to: { int: 7 } }),
-      int64s(lowering, [-1]),
-    ]);
+    // Turned before they are widened: WebGPU turns integers of 32 bits only.
+    const turned = lowering.emit("Reshape", [indices, int64s(lowering, [...inputs[1].shape, 1])]);
+    const places = inputs[1].dtype === "i64" ? turned : lowering.emit("Cast", [turned], { to: { int: 7 } });
     return lowering.emit("ScatterND", [base, places, rows], { reduction: { text: "add" } });
   },
   reference: ([rows, indices], { shape }) => {
@@ -76,6 +86,9 @@ const scatterAddOp: Op<{ shape: readonly number[] }> = {
 export const scatterAdd = (rows: Tensor, indices: Tensor, shape: readonly number[]): Tensor =>
   node(scatterAddOp, [rows, indices], { shape });
 
+// Not Unsqueeze, which WebGPU leaves to the CPU for integers.
+const asColumn = (lowering: Lowering, indices: string): string => lowering.emit("Reshape", [indices, int64s(lowering, [-1, 1])]); // (N, 1)
+
 const pickOp: Op<undefined> = {
   name: "pick",
   infer: ([x, indices]) => {
@@ -89,8 +102,7 @@ const pickOp: Op<undefined> = {
     return { dtype: "f32", shape: [x.shape[0], 1] };
   },
   grad: ({ inputs: [x, indices] }, dy) => [place(zeros([1, 1]), indices, dy, x.shape)],
-  onnx: (lowering, [x, indices]) =>
-    lowering.emit("GatherElements", [x, lowering.emit("Unsqueeze", [indices, int64s(lowering, [1])])], { axis: { int: 1 } }),
+  onnx: (lowering, [x, indices]) => lowering.emit("GatherElements", [x, asColumn(lowering, indices)], { axis: { int: 1 } }),
   reference: ([x, indices]) =>
     take(
       x,
@@ -119,8 +131,7 @@ const placeOp: Op<{ shape: readonly number[] }> = {
   grad: ({ inputs: [base, indices] }, dy) => [sumTo(dy, base.shape), undefined, pick(dy, indices)],
   onnx: (lowering, [base, indices, values], { inputs, shape }) => {
     const whole = sameShape(inputs[0].shape, shape) ? base : lowering.emit("Expand", [base, int64s(lowering, shape)]);
-    const columns = lowering.emit("Unsqueeze", [indices, int64s(lowering, [1])]);
-    return lowering.emit("ScatterElements", [whole, columns, values], { axis: { int: 1 }, reduction: { text: "add" } });
+    return lowering.emit("ScatterElements", [whole, asColumn(lowering, indices), values], { axis: { int: 1 }, reduction: { text: "add" } });
   },
   reference: ([base, indices, values], { shape: [N, V] }) => {
     const result = Float32Array.from({ length: N * V }, (_, index) => Number(base.data[base.data.length === 1 ? 0 : index]));

@@ -1,5 +1,5 @@
 /** @file Ops that move elements without computing: reshape, transpose, slice and its transpose pad, concat. */
-import { f32, LowrankError, sizeOf } from "../../util/index.ts";
+import { f32, i32, LowrankError, sizeOf } from "../../util/index.ts";
 import { emptyLike, take } from "../elements.ts";
 import { needFloat32, node, sameShape, shapeText, typeText, type Lowering, type Op, type Tensor } from "../op.ts";
 import { offsets, stridesOf } from "../strides.ts";
@@ -71,8 +71,13 @@ const sliceOp: Op<Span> = {
     return { dtype: x.dtype, shape: x.shape.map((size, index) => (index === axis ? end - start : size)) };
   },
   grad: ({ inputs: [x], attributes: { axis, start, end } }, dy) => [pad(dy, axis, start, x.shape[axis] - end)],
-  onnx: (lowering, [x], { attributes: { axis, start, end } }) =>
-    lowering.emit("Slice", [x, int64s(lowering, [start]), int64s(lowering, [end]), int64s(lowering, [axis])]),
+  // WebGPU slices numbers with a point only, and gathers integers as well.
+  onnx: (lowering, [x], { dtype, attributes: { axis, start, end } }) =>
+    lowering.device === "webgpu" && dtype === "i32"
+      ? lowering.emit("Gather", [x, lowering.constant(i32(Array.from({ length: end - start }, (_, index) => start + index)))], {
+          axis: { int: axis },
+        })
+      : lowering.emit("Slice", [x, int64s(lowering, [start]), int64s(lowering, [end]), int64s(lowering, [axis])]),
   reference: ([x], { shape, attributes: { axis, start } }) => {
     const strides = stridesOf(x.shape);
     return take(x, offsets(shape, strides, start * strides[axis]));
