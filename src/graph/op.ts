@@ -90,6 +90,8 @@ export interface Lowering {
     attributes?: Readonly<Record<string, OnnxAttribute>>,
     domain?: string,
   ): readonly string[];
+  /** The same elements in another shape. */
+  view(value: string, shape: readonly number[]): string;
   constant(tensor: HostTensor): string;
   input(name: string, type: TensorType): string;
   weight(name: string, location: WeightLocation): string;

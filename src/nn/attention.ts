@@ -7,6 +7,7 @@ import {
   multiply,
   rematerialise,
   reshape,
+  scale as scaled,
   slice,
   softmax,
   subtract,
@@ -40,6 +41,7 @@ export interface Attention {
 }
 
 const keyAxis = 3;
+const lastAxis = 4; // of cached attention's
 
 // One block of queries against all keys that it may see; the softmax is kept for the backward pass.
 const attendBlock = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor, { scale, cap, positionBias }: AttendOptions): Tensor => {
@@ -152,21 +154,30 @@ export const cachedAttention = ({ positions, maxPositions, bias, past, present }
       present(layer, k, v);
       const [B, H, T, D] = q.shape;
       const K = k.shape[1];
-      const rows = reshape(q, [B, K, (H / K) * T, D]);
-      const cached = past(layer);
-      const score = (keys: Tensor): Tensor => matmul(rows, keys, { transposeB: true, alpha: scale }); // (B, K, G·T, S)
-      const raw = cached === undefined ? score(k) : concat([score(cached.key), score(k)], keyAxis);
-      const S = raw.shape[keyAxis];
-      const scores = reshape(cap === undefined ? raw : softcap(raw, cap), [B, H, T, S]);
+      const G = H / K;
+      // A single token makes products of one row for each head, which the runtime multiplies without packing keys and values first, if no factor is asked of it.
+      const [N, M] = T === 1 ? [G, 1] : [1, G * T];
+      const rows = reshape(scaled(q, scale), [B, K, N, M, D]);
+      const shared = (x: Tensor): Tensor => reshape(x, [B, K, 1, x.shape[2], D]);
+      const [keys, values] = [shared(k), shared(v)];
+      const before = past(layer);
+      const cached = before && { keys: shared(before.key), values: shared(before.value) };
+      const score = (x: Tensor): Tensor => matmul(rows, x, { transposeB: true }); // (B, K, N, M, S)
+      const raw = cached === undefined ? score(keys) : concat([score(cached.keys), score(keys)], lastAxis);
+      const S = raw.shape[lastAxis];
+      const scores = cap === undefined ? raw : softcap(raw, cap);
       const added = biasOf(
         `${window}`,
         () => bias(window),
         positionBias,
         (apart) => apart(positions, cached === undefined ? positions : concat([places(0, S - T), positions], 1), S),
-      );
-      const p = reshape(softmax(add(scores, added)), [B, K, (H / K) * T, S]);
-      const now = matmul(slice(p, keyAxis, S - T, S), v); // (B, K, G·T, D)
-      const o = cached === undefined ? now : add(matmul(slice(p, keyAxis, 0, S - T), cached.value), now);
+      ); // (B, 1, T, S) or (B, H, T, S)
+      const isOneRow = added.shape[1] * T === 1;
+      const p = isOneRow
+        ? softmax(add(scores, reshape(added, [B, 1, 1, 1, S])))
+        : reshape(softmax(add(reshape(scores, [B, H, T, S]), added)), [B, K, N, M, S]);
+      const now = matmul(slice(p, lastAxis, S - T, S), values); // (B, K, N, M, D)
+      const o = cached === undefined ? now : add(matmul(slice(p, lastAxis, 0, S - T), cached.values), now);
       return reshape(o, [B, H, T, D]);
     },
   };

@@ -102,10 +102,20 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
     return name;
   };
 
+  // A view of a view is one of what lies under both.
+  const under = new Map<string, string>();
+
   const lowering: Lowering = {
     device,
     emit: (...node) => emitAll(1, ...node)[0],
     emitAll,
+    view: (value, shape) => {
+      const source = under.get(value) ?? value;
+      const to = lowering.constant({ dtype: "i64", shape: [shape.length], data: BigInt64Array.from(shape, BigInt) });
+      const name = lowering.emit("Reshape", [source, to]);
+      under.set(name, source);
+      return name;
+    },
     // Shapes and small factors repeat a thousand times in a deep model; one copy of each is enough.
     constant: (tensor) => {
       if (tensor.data.length > 16) return rawConstant(tensor);
@@ -169,18 +179,28 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
       fix: "Put the base and the weight cache on one drive.",
     });
 
-  // Identity gives each output its own name, also where it is an input or is returned twice.
+  // What a node makes takes its output's name; Identity gives one to an input or a weight, and to what is returned twice.
+  const made = new Set(nodes.flatMap(({ output }) => output!));
+  const renamed = new Map<string, string>();
   const outputs = Object.entries(graph.outputs).map(([name, tensor]) => {
-    nodes.push({
-      opType: "Identity",
-      name: `Identity${own}${name}`,
-      input: [names.get(tensor)!],
-      output: [name],
-      attribute: [],
-      domain: "",
-    });
+    const value = names.get(tensor)!;
+    if (made.has(value) && !renamed.has(value)) renamed.set(value, name);
+    else
+      nodes.push({
+        opType: "Identity",
+        name: `Identity${own}${name}`,
+        input: [value],
+        output: [name],
+        attribute: [],
+        domain: "",
+      });
     return valueInfo(name, tensor);
   });
+  const finalName = (value: string): string => renamed.get(value) ?? value;
+  for (const node of nodes) {
+    node.input = node.input!.map(finalName);
+    node.output = node.output!.map(finalName);
+  }
   // The runtime runs what nothing uses as well, such as a part of an op that another part needs on other devices only.
   const used = new Set(outputs.map(({ name }) => name));
   const needed = nodes

@@ -112,11 +112,11 @@ const afterOp: Op<undefined> = {
   grad: (_, dy) => [dy, undefined],
   // x + 0·token[0], with a zero that is fed at run time, so that no optimiser can take the dependency away.
   onnx: (lowering, [x, token], { shape }) => {
-    const flat = lowering.emit("Reshape", [token, int64s(lowering, [-1])]);
+    const flat = lowering.view(token, [-1]);
     const first = lowering.emit("Slice", [flat, int64s(lowering, [0]), int64s(lowering, [1]), int64s(lowering, [0])]);
     const sum = lowering.emit("Add", [x, lowering.emit("Mul", [first, lowering.zero()])]);
     // A scalar plus [1] is [1].
-    return shape.length === 0 ? lowering.emit("Reshape", [sum, int64s(lowering, [])]) : sum;
+    return shape.length === 0 ? lowering.view(sum, []) : sum;
   },
   reference: ([x]) => x.data,
 };

@@ -3,7 +3,7 @@ import { LowrankError, type HostTensor } from "../../util/index.ts";
 import { roundHalfEven } from "../elements.ts";
 import { needFloat32, node, typeText, type Op, type Tensor } from "../op.ts";
 import { matmul } from "./matmul.ts";
-import { int64s, slice } from "./movement.ts";
+import { slice } from "./movement.ts";
 
 /** Weights that share a scale: neighbours along the input. */
 export const int4Block = 32;
@@ -92,14 +92,10 @@ const int4ValuesOp: Op<undefined> = {
     });
     const rows = lowering.emit(
       "DequantizeLinear",
-      [
-        lowering.nibbles(weights, [blocks, int4Block]),
-        lowering.emit("Reshape", [scales, int64s(lowering, [blocks])]),
-        lowering.nibbles(zeros, [blocks]),
-      ],
+      [lowering.nibbles(weights, [blocks, int4Block]), lowering.view(scales, [blocks]), lowering.nibbles(zeros, [blocks])],
       { axis: { int: 0 } },
     );
-    return lowering.emit("Reshape", [rows, int64s(lowering, [shape[0], shape[1] * int4Block])]);
+    return lowering.view(rows, [shape[0], shape[1] * int4Block]);
   },
   reference: ([weights, scales]) =>
     Float32Array.from(

@@ -17,7 +17,7 @@ const reshapeOp: Op<{ shape: readonly number[] }> = {
     return { dtype: x.dtype, shape };
   },
   grad: ({ inputs: [x] }, dy) => [reshape(dy, x.shape)],
-  onnx: (lowering, [x], { attributes }) => lowering.emit("Reshape", [x, int64s(lowering, attributes.shape)]),
+  onnx: (lowering, [x], { attributes }) => lowering.view(x, attributes.shape),
   reference: ([x]) => x.data,
 };
 
@@ -41,7 +41,12 @@ const transposeOp: Op<{ order: readonly number[] }> = {
       order.map((_, axis) => order.indexOf(axis)),
     ),
   ],
-  onnx: (lowering, [x], { attributes }) => lowering.emit("Transpose", [x], { perm: { ints: attributes.order } }),
+  onnx: (lowering, [x], { shape, inputs: [from], attributes: { order } }) => {
+    const longer = order.filter((axis) => from.shape[axis] !== 1);
+    // Where only axes of size 1 move, no element does.
+    const isView = longer.every((axis, index) => index === 0 || longer[index - 1] < axis);
+    return isView ? lowering.view(x, shape) : lowering.emit("Transpose", [x], { perm: { ints: order } });
+  },
   reference: ([x], { shape, attributes: { order } }) => {
     const strides = stridesOf(x.shape);
     return take(

@@ -37,14 +37,9 @@ const lowerProduct = (lowering: Lowering, inputs: readonly string[], rows: numbe
 /** W itself. The kernel has no product without the turn, but 1·wᵀ of all values in one column w are these values. */
 const lowerUnpacked = (lowering: Lowering, [x, packed, absmax]: readonly string[], shape: readonly number[]): string => {
   // The 1 is made of x, so that nothing is unpacked ahead of its use, or once and for all.
-  const first = lowering.emit("Slice", [
-    lowering.emit("Reshape", [x, int64s(lowering, [-1, 1])]),
-    int64s(lowering, [0]),
-    int64s(lowering, [1]),
-    int64s(lowering, [0]),
-  ]);
+  const first = lowering.emit("Slice", [lowering.view(x, [-1, 1]), int64s(lowering, [0]), int64s(lowering, [1]), int64s(lowering, [0])]);
   const one = lowering.emit("Add", [lowering.emit("Mul", [first, lowering.zero()]), lowering.constant(f32([1], [1, 1]))]);
-  return lowering.emit("Reshape", [lowerProduct(lowering, [one, packed, absmax], sizeOf(shape), 1), int64s(lowering, shape)]);
+  return lowering.view(lowerProduct(lowering, [one, packed, absmax], sizeOf(shape), 1), shape);
 };
 
 const nf4MatmulOp: Op<Nf4Product> = {

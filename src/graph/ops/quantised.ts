@@ -85,11 +85,9 @@ const int8MatmulOp: Op = {
     const bytes = (of: readonly number[], data: Uint8Array): string => lowering.constant({ dtype: "u8", shape: of, data });
     const perStep = lowering.emit("Mul", [sizes, lowering.constant(f32([1 / steps]))]); // (M, 1)
     // Products of one x share everything up to here: the runtime merges equal nodes.
-    const integers = lowering.emit(
-      "QuantizeLinear",
-      [x, lowering.emit("Reshape", [perStep, int64s(lowering, [M])]), bytes([M], new Uint8Array(M).fill(zero))],
-      { axis: { int: 0 } },
-    );
+    const integers = lowering.emit("QuantizeLinear", [x, lowering.view(perStep, [M]), bytes([M], new Uint8Array(M).fill(zero))], {
+      axis: { int: 0 },
+    });
     const one = lowering.constant(f32([1], []));
     const product = lowering.emit(
       "MatMulIntegerToFloat",
