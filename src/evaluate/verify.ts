@@ -18,7 +18,7 @@ import { modelModules, openBase, storedTensors, type Base, type Model } from "..
 import { viewOf, type Modules } from "../nn/index.ts";
 import { runOnce, type Backend, type Feed } from "../runtime/index.ts";
 import { adamw } from "../train/optim/adamw.ts";
-import { clipByNorm } from "../train/clip.ts";
+import { clippingOf } from "../train/clip.ts";
 import { lossOfHead } from "../train/losses/head.ts";
 import { metricPrefix, trainingProgram } from "../train/step.ts";
 import { trainableAdapter } from "../train/trainable.ts";
@@ -119,8 +119,9 @@ const trainAsRecorded = async (
     const mean = (gradient.data as Float32Array).map((value) => value / count);
     first ??= mean.slice();
     losses.push(Math.abs((Number(sum.data[0]) + penalty) / count - step.loss) / (isRelative ? Math.max(1, step.loss) : 1));
-    norms.push(Math.abs(clipByNorm(mean, recipe.max_grad_norm) / step.grad_norm - 1));
-    optimiser.update(trained, mean, recipe.lr);
+    const { norm, factor } = clippingOf(mean, recipe.max_grad_norm);
+    norms.push(Math.abs(norm / step.grad_norm - 1));
+    optimiser.update(trained, mean, recipe.lr, factor);
   }
   await executable.dispose();
   return { losses, norms, first: first! };

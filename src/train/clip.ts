@@ -1,4 +1,4 @@
-/** @file Scales a gradient down to a largest norm. It knows nothing about where the gradient came from. */
+/** @file By what a gradient is scaled down to a largest norm. It knows nothing about where the gradient came from. */
 
 /** The Euclidean norm, summed in float64. */
 const normOf = (vector: Float32Array): number => {
@@ -13,16 +13,18 @@ const normOf = (vector: Float32Array): number => {
   return Math.sqrt(even + odd);
 };
 
+export interface Clipping {
+  /** The norm after the division and before clipping. */
+  readonly norm: number;
+  /** What the gradient is to be multiplied with, which divides it and clips it at once. Of no use where the norm is not finite. */
+  readonly factor: number;
+}
+
 /**
- * Divides `gradient` by `divisor` (default 1) and scales it so that its norm is then at most `maxNorm`, in place and in one pass;
- * returns the norm after the division and before the scaling. The factor is `maxNorm / (norm + 1e-6)` and never above 1,
- * as in torch's clip_grad_norm_. A norm that is not finite leaves the gradient alone: the caller sees it and decides.
- * A `maxNorm` of Infinity only measures and divides.
+ * How a gradient is divided by `divisor` (default 1) and then scaled so that its norm is at most `maxNorm`; it is only read. Clipping multiplies
+ * with `maxNorm / (norm + 1e-6)` and never with more than 1, as in torch's clip_grad_norm_; a `maxNorm` of Infinity does not clip.
  */
-export const clipByNorm = (gradient: Float32Array, maxNorm: number, divisor = 1): number => {
+export const clippingOf = (gradient: Float32Array, maxNorm: number, divisor = 1): Clipping => {
   const norm = normOf(gradient) / divisor;
-  const factor = Math.min(1, maxNorm / (norm + 1e-6)) / divisor;
-  if (!Number.isFinite(norm) || factor === 1) return norm;
-  for (let index = 0; index < gradient.length; index++) gradient[index] *= factor;
-  return norm;
+  return { norm, factor: Math.min(1, maxNorm / (norm + 1e-6)) / divisor };
 };

@@ -1,6 +1,6 @@
 /** @file The training loop: batches in, events out. It knows nothing about models, adapters, losses, data formats, or where checkpoints go. */
 import { LowrankError, random } from "../util/index.ts";
-import { clipByNorm } from "./clip.ts";
+import { clippingOf } from "./clip.ts";
 import { noEvaluations, observeEvaluation, type EarlyStoppingRules, type EvaluationHistory } from "./early-stopping.ts";
 import type { CheckpointSaved, EvalEnd, RunEndReason, TrainEvent } from "./events.ts";
 import type { Metrics, TrainingBatch } from "./losses/loss.ts";
@@ -111,12 +111,12 @@ async function* update<Batch extends TrainingBatch>(
     tokens += batch.tokens;
     metrics = addSums(metrics, result.metrics);
   }
-  const gradientNorm = clipByNorm(gradient!, maxGradientNorm, weight);
+  const { norm: gradientNorm, factor } = clippingOf(gradient!, maxGradientNorm, weight);
   if (!Number.isFinite(gradientNorm)) {
     const [first] = microBatches(options, position);
     throw diverged("The gradient", step, step - 1, placesOf(first));
   }
-  optimiser.update(parameters, gradient!, learningRateAt(schedule, step - 1));
+  optimiser.update(parameters, gradient!, learningRateAt(schedule, step - 1), factor);
   return { loss: loss / weight, gradientNorm, tokens, weight, metrics: meansOf(metrics) };
 }
 

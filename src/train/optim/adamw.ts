@@ -22,6 +22,7 @@ interface Coefficients {
   readonly beta2: number;
   readonly gain2: number; // 1 − β₂
   readonly epsilon: number;
+  readonly factor: number; // on the gradient
 }
 
 // θ ← θ(1 − ηλ) − (η / (1 − β₁ᵗ)) · m / (√v / √(1 − β₂ᵗ) + ε)
@@ -32,10 +33,10 @@ const updateSpan = (
   firstMoment: Float32Array,
   secondMoment: Float32Array,
   { start, end }: RateSpan,
-  { kept, stepSize, rootCorrection, gain1, beta2, gain2, epsilon }: Coefficients,
+  { kept, stepSize, rootCorrection, gain1, beta2, gain2, epsilon, factor }: Coefficients,
 ): void => {
   for (let index = start; index < end; index++) {
-    const slope = gradient[index];
+    const slope = Math.fround(gradient[index] * factor);
     const first = firstMoment[index] + gain1 * (slope - firstMoment[index]);
     const second = beta2 * secondMoment[index] + gain2 * slope * slope;
     firstMoment[index] = first;
@@ -54,7 +55,7 @@ export const adamw = (
   let step = 0;
   return {
     name: "adamw",
-    update(parameters, gradient, learningRate) {
+    update(parameters, gradient, learningRate, factor = 1) {
       step += 1;
       const correction1 = 1 - beta1 ** step;
       const rootCorrection = 1 / Math.sqrt(1 - beta2 ** step);
@@ -68,6 +69,7 @@ export const adamw = (
           beta2,
           gain2: 1 - beta2,
           epsilon,
+          factor,
         });
       }
     },

@@ -43,6 +43,19 @@ describe("AdaLoRA's budget", () => {
     }
   };
 
+  it("scores the gradient as a factor makes it", () => {
+    const [together, before] = [adapter(), adapter()];
+    const [one, other] = [together, before].map((each) => adjusted(sgd(each.adapter.layout), each));
+    const gradient = numbers(7, together.parameters.length);
+    one.update(together.parameters, gradient, 0.1, 0.3);
+    other.update(
+      before.parameters,
+      gradient.map((value) => value * 0.3),
+      0.1,
+    );
+    expect(one.state()).toEqual(other.state());
+  });
+
   it("takes the same ranks as PEFT's, after the same updates", () => {
     const { adapter: planned, parameters } = adapter();
     const E = planned.layout.slots.filter(({ name }) => name.endsWith("lora_E"));

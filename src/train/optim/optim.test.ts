@@ -101,6 +101,22 @@ describe("optimisers", () => {
     expect(descend(second, learningRate, 10, 20, halfway)).toEqual(unbroken);
   });
 
+  it.each(cases)("%s takes a factor as if the gradient had been multiplied before, bit for bit", (_, create, learningRate) => {
+    const [gradient, factor] = [numbers(5, 8), 0.3];
+    const [together, before] = [numbers(1, 8), numbers(1, 8)];
+    const [one, other] = [create(), create()];
+    for (let step = 1; step <= 3; step++) {
+      one.update(together, gradient, learningRate, factor);
+      other.update(
+        before,
+        gradient.map((value) => value * factor),
+        learningRate,
+      );
+    }
+    expect(together).toEqual(before);
+    expect(one.state()).toEqual(other.state());
+  });
+
   it("refuses the state of another optimiser, naming both", () => {
     expect(() => adamw(layout).restore({ step: 3, vectors: { velocity: new Float32Array(8) } })).toThrow(
       "The saved optimiser holds velocity (8); adamw needs first_moment (8), second_moment (8).",

@@ -10,8 +10,11 @@ export interface OptimiserState {
 
 export interface Optimiser {
   readonly name: string;
-  /** Makes one update of `parameters` in place, without allocating anything of their size. */
-  update(parameters: Float32Array, gradient: Float32Array, learningRate: number): void;
+  /**
+   * Makes one update of `parameters` in place, without allocating anything of their size. The gradient is what `factor` (default 1)
+   * makes of it, rounded to float32.
+   */
+  update(parameters: Float32Array, gradient: Float32Array, learningRate: number, factor?: number): void;
   /** The memory itself, not a copy: the next update changes it. */
   state(): OptimiserState;
   /** Copies a saved memory in; `shape-mismatch` when it belongs to another optimiser or layout. */

@@ -66,9 +66,9 @@ export const projectedGradient = (optimiser: Optimiser, stored: StoredAdapter): 
   const column = new Float64Array(Math.max(...projections.map(({ rank }) => rank)));
   return {
     ...optimiser,
-    update: (parameters, gradient, learningRate) => {
+    update: (parameters, gradient, learningRate, factor) => {
       for (const projection of projections) project(gradient, projection, column);
-      optimiser.update(parameters, gradient, learningRate);
+      optimiser.update(parameters, gradient, learningRate, factor);
     },
   };
 };

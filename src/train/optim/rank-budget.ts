@@ -38,10 +38,10 @@ const observe = (
   gradient: Float32Array,
   importance: Float32Array,
   uncertainty: Float32Array,
-  { beta1, beta2 }: { readonly beta1: number; readonly beta2: number },
+  { beta1, beta2, factor }: { readonly beta1: number; readonly beta2: number; readonly factor: number },
 ): void => {
   for (let index = 0; index < parameters.length; index++) {
-    const now = Math.abs(parameters[index] * gradient[index]);
+    const now = Math.abs(parameters[index] * Math.fround(gradient[index] * factor));
     const mean = beta1 * importance[index] + (1 - beta1) * now;
     importance[index] = mean;
     uncertainty[index] = beta2 * uncertainty[index] + (1 - beta2) * Math.abs(now - mean);
@@ -90,14 +90,14 @@ export const rankBudget = (optimiser: Optimiser, { adapter }: Pick<StoredAdapter
   };
   return {
     name: optimiser.name,
-    update(parameters, gradient, learningRate) {
+    update(parameters, gradient, learningRate, factor = 1) {
       const step = optimiser.state().step + 1;
       const isFinal = step > schedule.total - tfinal;
       // What has lost its value for good has zero there: no other memory is needed to keep it so.
       const gone = isFinal ? values.filter((at) => parameters[at] === 0) : [];
-      optimiser.update(parameters, gradient, learningRate);
+      optimiser.update(parameters, gradient, learningRate, factor);
       for (const at of gone) parameters[at] = 0;
-      if (step < schedule.total - tfinal) observe(parameters, gradient, vectors.importance, vectors.uncertainty, { beta1, beta2 });
+      if (step < schedule.total - tfinal) observe(parameters, gradient, vectors.importance, vectors.uncertainty, { beta1, beta2, factor });
       const { budget, isDue } = budgetAt(step, schedule);
       if (isDue) takeRanks(parameters, triplets, vectors, budget);
     },

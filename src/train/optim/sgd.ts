@@ -15,10 +15,10 @@ const updateSpan = (
   gradient: Float32Array,
   velocity: Float32Array | undefined,
   { start, end }: RateSpan,
-  { rate, momentum, weightDecay }: { rate: number; momentum: number; weightDecay: number },
+  { rate, momentum, weightDecay, factor }: { rate: number; momentum: number; weightDecay: number; factor: number },
 ): void => {
   for (let index = start; index < end; index++) {
-    let direction = gradient[index] + weightDecay * parameters[index];
+    let direction = Math.fround(gradient[index] * factor) + weightDecay * parameters[index];
     if (velocity !== undefined) {
       direction += momentum * velocity[index];
       velocity[index] = direction;
@@ -35,10 +35,10 @@ export const sgd = (layout: ParameterLayout, { momentum = 0, weightDecay = 0, ..
   let step = 0;
   return {
     name: "sgd",
-    update(parameters, gradient, learningRate) {
+    update(parameters, gradient, learningRate, factor = 1) {
       step += 1;
       for (const span of spans) {
-        updateSpan(parameters, gradient, velocity, span, { rate: learningRate * span.multiplier, momentum, weightDecay });
+        updateSpan(parameters, gradient, velocity, span, { rate: learningRate * span.multiplier, momentum, weightDecay, factor });
       }
     },
     state: () => ({ step, vectors }),
