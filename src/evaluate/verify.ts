@@ -20,7 +20,7 @@ import { runOnce, type Backend, type Feed } from "../runtime/index.ts";
 import { adamw } from "../train/optim/adamw.ts";
 import { clippingOf } from "../train/clip.ts";
 import { lossOfHead } from "../train/losses/head.ts";
-import { metricPrefix, trainingProgram } from "../train/step.ts";
+import { metricPrefix, stepCompilation, trainingProgram } from "../train/step.ts";
 import { trainableAdapter } from "../train/trainable.ts";
 import { f32, LowrankError, type Half, type HostTensor } from "../util/index.ts";
 import { distanceOf, relativeDifferences, type Distance } from "./distance.ts";
@@ -95,7 +95,7 @@ const trainAsRecorded = async (
   const loss = lossOfHead(model);
   const shape = loss.shapeOf(batch);
   const trainable = trainableAdapter(model, stored);
-  const executable = await backend.compile(trainingProgram({ model, find: storedTensors(base), trainable, loss, shape }));
+  const executable = await backend.compile(trainingProgram({ model, find: storedTensors(base), trainable, loss, shape }), stepCompilation);
   const feeds = { ...loss.feeds(batch, shape), ...trainable.constants };
   const trained = stored.parameters.slice();
   const optimiser = adamw(stored.adapter.layout, {

@@ -10,6 +10,7 @@ import {
   constant,
   exp,
   input,
+  int8Matmul,
   integers,
   matmul,
   multiply,
@@ -108,8 +109,10 @@ describe("an emitted model", () => {
     ];
     const y = factors.reduce((sum, factor) => multiply(sum, factor), x);
     expect(emitted(program({ y })).initializer).toHaveLength(5);
-    const wide = input("w", [20]);
-    expect(emitted(program({ y: add(add(wide, constant(f32(many))), constant(f32(many))) })).initializer).toHaveLength(2);
+    const wide = (size: number) => constant(f32(new Float32Array(size).fill(3)));
+    const sumOf = (size: number) => program({ y: add(add(input("w", [size]), wide(size)), wide(size)) });
+    expect(emitted(sumOf(1024)).initializer).toHaveLength(1);
+    expect(emitted(sumOf(20_000)).initializer).toHaveLength(2);
     expect(
       emitted(program({ a: integers([1, 2]), b: constant(f32([1, 2])), c: slice(reshape(x, [3, 2]), 0, 1, 3) })).initializer,
     ).toHaveLength(6);
@@ -129,6 +132,24 @@ describe("an emitted model", () => {
     expect(graph.input.map(({ name }) => name)).toEqual(["x", "token", zeroInput]);
     expect(types(graph).join(" ")).toBe("Reshape Slice Mul Add Exp Reshape Slice Mul Add");
     expect(emitOnnx(program({ y: exp(x) })).needsZero).toBe(false);
+  });
+
+  it("makes equal nodes once, and only those", () => {
+    const [a, b] = [input("a", [2, 3, 4]), input("b", [2, 4, 3])];
+    const scores = (alpha: number) => matmul(a, b, { alpha });
+    const y = add(multiply(scores(2), scores(2)), scores(3));
+    expect(types(emitted(program({ y })))).toEqual(["FusedMatMul", "Mul", "FusedMatMul", "Add"]);
+  });
+
+  it("rounds what several products in 8 bits read once", () => {
+    const x = input("x", [40, 4]);
+    const W = (out: number) => ({
+      weights: constant({ dtype: "i8", shape: [4, out], data: new Int8Array(4 * out).fill(out) }),
+      scales: constant(f32(new Float32Array(out).fill(out))),
+    });
+    const graph = emitted(program({ y: int8Matmul(x, W(2)), z: int8Matmul(x, W(3)) }));
+    const count = (wanted: string) => types(graph).filter((type) => type === wanted).length;
+    expect([count("MatMulIntegerToFloat"), count("QuantizeLinear"), count("ReduceMax")]).toEqual([2, 1, 1]);
   });
 
   it("leaves out what serves a gradient that is not asked for", () => {

@@ -42,6 +42,10 @@ const own = "%";
 /** The name of the input that is 0 at run time; the backend feeds it. */
 export const zeroInput = `${own}zero`;
 
+// Constants of more elements are not compared with others.
+const largestShared = 1 << 14;
+const latin1 = new TextDecoder("latin1");
+
 export interface OnnxModel {
   readonly bytes: Uint8Array;
   /** The folder that stored weights are given relative to: the root of their drive; undefined where there are none. */
@@ -73,12 +77,17 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
   const initializers: MessageInitShape<typeof TensorProtoSchema>[] = [];
   const inputs: MessageInitShape<typeof ValueInfoProtoSchema>[] = [];
   const constants = new Map<string, string>();
+  const equals = new Map<string, readonly string[]>();
   const roots = new Set<string>();
   let count = 0;
   let needsZero = false;
   let prepacks = false;
 
+  // A node that equals an earlier one is that one: products of one x share what they do with it.
   const emitAll: Lowering["emitAll"] = (outputs, opType, from, attributes = {}, domain = "") => {
+    const key = JSON.stringify([domain, opType, from, attributes]);
+    const found = equals.get(key);
+    if (found !== undefined) return found;
     const names = Array.from({ length: outputs }, () => `${own}v${count++}`);
     nodes.push({
       opType,
@@ -88,6 +97,7 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
       output: names,
       attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
     });
+    equals.set(key, names);
     return names;
   };
 
@@ -116,10 +126,10 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
       under.set(name, source);
       return name;
     },
-    // Shapes and small factors repeat a thousand times in a deep model; one copy of each is enough.
+    // Shapes, factors and rows of one value repeat a thousand times in a deep model; one copy of each is enough.
     constant: (tensor) => {
-      if (tensor.data.length > 16) return rawConstant(tensor);
-      const key = `${tensor.dtype}|${tensor.shape.join()}|${bytesOf(tensor.data).join()}`;
+      if (tensor.data.length > largestShared) return rawConstant(tensor);
+      const key = `${tensor.dtype}|${tensor.shape.join()}|${latin1.decode(bytesOf(tensor.data))}`;
       const name = constants.get(key) ?? rawConstant(tensor);
       constants.set(key, name);
       return name;

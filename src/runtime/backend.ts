@@ -39,10 +39,18 @@ export interface Executable {
   dispose(): Promise<void>;
 }
 
+export interface CompileOptions {
+  /**
+   * Whether the runtime rewrites the program before it runs, default yes. In a training step it finds next to nothing, because gradients read
+   * what it would fuse, and looks for it for longer than all else takes.
+   */
+  readonly rewrites?: boolean;
+}
+
 /** Every error is a `LowrankError`: `invalid-argument` for wrong use, `backend-failed` or `out-of-memory` for what the runtime refuses. */
 export interface Backend {
   readonly name: string;
-  compile(graph: Graph): Promise<Executable>;
+  compile(graph: Graph, options?: CompileOptions): Promise<Executable>;
   upload(tensor: HostTensor): Promise<Resident>;
   /** A float32 tensor of zeros, which takes memory as it is written to. */
   allocate(shape: readonly number[]): Promise<Resident>;

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { emitOnnx } from "../onnx/index.ts";
 import type { HostTensor } from "../util/index.ts";
 import { program, scalar, type Graph } from "../graph/index.ts";
-import type { Backend, Executable, Feed, Resident } from "./backend.ts";
+import type { Backend, CompileOptions, Executable, Feed, Resident } from "./backend.ts";
 import { checkHost, checkRun, checkWrite, compact, isResident } from "./host.ts";
 import type { Device } from "./device.ts";
 import { startEngine } from "./ort-thread.ts";
@@ -29,8 +29,8 @@ const sendable = (feeds: Readonly<Record<string, Feed>>): Record<string, Feed> =
 export const ortBackend = ({ device = "cpu", threads = availableParallelism() }: OrtOptions = {}): Backend => {
   const { call, end } = startEngine({ device, threads });
   let disposed = false;
-  const compile = async (graph: Graph): Promise<Executable> => {
-    const session = await call("compile", emitOnnx(graph, device));
+  const compile = async (graph: Graph, compileOptions: CompileOptions = {}): Promise<Executable> => {
+    const session = await call("compile", emitOnnx(graph, device), compileOptions);
     return {
       run: async (feeds, options = {}) => {
         checkRun(graph, feeds, options);

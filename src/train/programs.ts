@@ -1,11 +1,11 @@
 /** @file Compiled steps by shape: the few static sizes that batches fall into are compiled once each. It knows nothing about optimisers. */
 import type { Graph } from "../graph/index.ts";
 import { dropoutInput, dropoutPool, poolSize } from "../lora/index.ts";
-import type { Backend, Executable, Feed, Resident } from "../runtime/index.ts";
+import type { Backend, CompileOptions, Executable, Feed, Resident } from "../runtime/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
 import type { Loss, StepShape, TrainingBatch } from "./losses/loss.ts";
 import { addCounts, addSums, countsOf, metricSums, type Counts, type MetricSums } from "./metrics.ts";
-import { lossProgram, trainingProgram, widestInput, type StepOptions } from "./step.ts";
+import { lossProgram, stepCompilation, trainingProgram, widestInput, type StepOptions } from "./step.ts";
 
 export interface StepResult {
   /** The loss before it is divided. */
@@ -40,6 +40,7 @@ const runner = <Batch extends TrainingBatch>(
   options: Settings<Batch>,
   build: (options: StepOptions) => Graph,
   dropout: number,
+  compileOptions: CompileOptions,
 ): StepRunner<Batch> => {
   const { loss, model } = options;
   const compiled = new Map<string, Promise<Executable>>();
@@ -53,7 +54,7 @@ const runner = <Batch extends TrainingBatch>(
       ]),
     );
   const executableFor = (shape: StepShape): Promise<Executable> => {
-    const executable = compiled.get(shapeKey(shape)) ?? backend.compile(build({ ...options, shape }));
+    const executable = compiled.get(shapeKey(shape)) ?? backend.compile(build({ ...options, shape }), compileOptions);
     compiled.set(shapeKey(shape), executable);
     return executable;
   };
@@ -96,11 +97,11 @@ const runner = <Batch extends TrainingBatch>(
 
 /** Steps with gradient and dropout. */
 export const trainingRunner = <Batch extends TrainingBatch>(backend: Backend, options: Settings<Batch>): StepRunner<Batch> =>
-  runner(backend, options, trainingProgram, options.trainable.dropout);
+  runner(backend, options, trainingProgram, options.trainable.dropout, stepCompilation);
 
 /** Losses alone, without dropout. */
 export const lossRunner = <Batch extends TrainingBatch>(backend: Backend, options: Settings<Batch>): StepRunner<Batch> =>
-  runner(backend, options, lossProgram, 0);
+  runner(backend, options, lossProgram, 0, {});
 
 /** Mean loss over batches, what it is a mean of, the sums of the metrics, and the counts. */
 export const meanLoss = async <Batch extends TrainingBatch>(

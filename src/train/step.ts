@@ -19,6 +19,7 @@ import {
 import { pooledDropout } from "../lora/index.ts";
 import { modelModules, type Model } from "../models/index.ts";
 import { loadBalance, type RoutedTokens } from "../nn/index.ts";
+import type { CompileOptions } from "../runtime/index.ts";
 import type { Loss, LossContext, LossParts, MemorySettings, MetricParts, StepShape } from "./losses/loss.ts";
 import { trainedTensors, type Find, type Trainable } from "./trainable.ts";
 
@@ -61,6 +62,9 @@ const withPenalties = (parts: LossParts, penalties: readonly Tensor[]): LossPart
   );
   return { ...parts, objective: add(parts.loss, sum), metrics: { ...parts.metrics, penalty: { sum, weight: parts.weight } } };
 };
+
+/** How a training step is compiled. */
+export const stepCompilation: CompileOptions = { rewrites: false };
 
 /** Those that are given. */
 export const memorySettings = ({ recompute, keep, chunk }: MemorySettings): MemorySettings => ({

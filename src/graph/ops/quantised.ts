@@ -84,7 +84,7 @@ const int8MatmulOp: Op = {
     const M = shape[0];
     const bytes = (of: readonly number[], data: Uint8Array): string => lowering.constant({ dtype: "u8", shape: of, data });
     const perStep = lowering.emit("Mul", [sizes, lowering.constant(f32([1 / steps]))]); // (M, 1)
-    // Products of one x share everything up to here: the runtime merges equal nodes.
+    // Products of one x share everything up to here, because equal nodes are made once.
     const integers = lowering.emit("QuantizeLinear", [x, lowering.view(perStep, [M]), bytes([M], new Uint8Array(M).fill(zero))], {
       axis: { int: 0 },
     });
