@@ -167,8 +167,9 @@ const forwardOf =
       tables.set(rope, made);
       return made;
     };
+    const gainOf = (name: string): Tensor => modules.tensor(`${name}.weight`);
     const norm = (name: string, x: Tensor): Tensor => {
-      const gain = modules.tensor(`${name}.weight`);
+      const gain = gainOf(name);
       return rmsNorm(x, decoder.gainOffset === 0 ? gain : add(gain, scalar(decoder.gainOffset)), epsilon);
     };
 
@@ -203,7 +204,7 @@ const forwardOf =
     const layer = (x: Tensor, index: number): Tensor => {
       // A norm is cheaper to make again than to keep.
       const normed = (name: string | undefined, y: Tensor): Tensor =>
-        name === undefined ? y : rematerialise(norm(`${layerName(index)}.${name}`, y), y);
+        name === undefined ? y : rematerialise(norm(`${layerName(index)}.${name}`, y), y, gainOf(`${layerName(index)}.${name}`));
       const plus = (y: Tensor, branch: Tensor): Tensor => add(y, scale(branch, residualScale));
       const middle = plus(x, normed(norms.afterAttention, attend(index, normed(norms.beforeAttention, x))));
       return plus(middle, normed(norms.afterMlp, mlp(index, normed(norms.beforeMlp, middle))));

@@ -214,6 +214,22 @@ describe("rematerialise", () => {
     expect(countOf(graph, "tanh")).toBe(2);
   });
 
+  it("can wait with a smaller tensor than its source, which is then not copied", async () => {
+    const gain = input("gain", [3]);
+    const deep = exp(x);
+    const build = (waiting: Tensor): Record<string, Tensor> => {
+      const value = rematerialise(multiply(deep, gain), deep, waiting);
+      const [dx] = pullback(multiply(value, value), dy, [x]);
+      return { dx };
+    };
+    const waits = (tensor: Tensor) => program(build(tensor)).order.filter(({ op }) => op.name === "after");
+    expect(waits(deep).map(({ shape }) => shape)).toEqual([[2, 3]]);
+    expect(waits(gain).map(({ shape }) => shape)).toEqual([[3]]);
+    expect(countOf(program(build(gain)), "exp")).toBe(1);
+    const given = { x: feeds.x, dy: feeds.dy, gain: normal([3], 4) };
+    expect(await evaluate(build(gain), given)).toEqual(await evaluate(build(deep), given));
+  });
+
   it("is made once more, not twice, inside a checkpoint", () => {
     const y = checkpoint(matmul(again(tanh(x)), w), [x, w]);
     expect(countOf(program(outputs(y)), "tanh")).toBe(2);

@@ -87,21 +87,30 @@ const rematerialiseOp: Op<undefined> = {
   name: "rematerialise",
   isView: true,
   operands: 1,
-  infer: ([value, source]) => {
-    needFloat32("rematerialise", value, source);
+  infer: ([value, source, waiting]) => {
+    needFloat32("rematerialise", value, source, waiting);
     return value;
   },
   grad: (_, dy) => [dy],
   onnx: (_, [value]) => value,
   reference: ([value]) => value.data,
-  remake: ({ inputs: [value, source] }, dy) => rebuild(value, new Map([[source, after(source, dy)]])),
+  remake: ({ inputs: [value, source, waiting] }, dy) =>
+    rebuild(
+      value,
+      new Map([
+        [source, source],
+        [waiting, after(waiting, dy)],
+      ]),
+    ),
 };
 
 /**
  * `value`, which is freed after its use in the forward pass: gradients that need it get a copy, made again from `source` once the first of
- * them is computed. Unlike with `checkpoint`, the ops between the two are differentiated where they are.
+ * them is computed. Unlike with `checkpoint`, the ops between the two are differentiated where they are. What waits for that gradient is
+ * `waiting`, by default the source; a smaller tensor that the value is made from as well saves a copy of the source.
  */
-export const rematerialise = (value: Tensor, source: Tensor): Tensor => node(rematerialiseOp, [value, source], undefined);
+export const rematerialise = (value: Tensor, source: Tensor, waiting: Tensor = source): Tensor =>
+  node(rematerialiseOp, [value, source, waiting], undefined);
 
 const afterOp: Op<undefined> = {
   name: "after",
