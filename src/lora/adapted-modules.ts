@@ -16,6 +16,12 @@ export const slotTensors = ({ slots }: ParameterLayout, flat: Tensor): Map<strin
 
 const fewRows = 64;
 
+/** s·x·A for one A, as it comes out of a product that several share. */
+interface Reduced {
+  readonly z: Tensor; // (N, r)
+  readonly s: number;
+}
+
 /** The name of the vector of frozen tensors among a program's inputs. */
 export const frozenInput = "frozen";
 
@@ -57,24 +63,30 @@ export const adaptedModules = ({ model, find, active, trainable = [], dropout }:
     (weight) => whole.has(weight),
   );
   const base = modelModules(model, (name) => whole.get(name) ?? stored(name), trainable);
-  /** x·A of the adapters of several modules that read the same x, made in one product: by A, (N, r). */
-  const reducedTogether = (names: readonly string[], x: Tensor): ReadonlyMap<Tensor, Tensor> => {
+  /** s·x·A of the adapters of several modules that read the same x, made in one product, by A. */
+  const reducedTogether = (names: readonly string[], x: Tensor): ReadonlyMap<Tensor, Reduced> => {
+    const scalings = new Set<number>();
     const factors = names.flatMap((module) =>
-      active.flatMap(({ adapter, tensors }) => {
+      active.flatMap(({ adapter, tensors, weight }) => {
         const target = adapter.shares.get(module)?.target;
         const A = target && tensors.get(`${target.module}.${target.kind.A.name}`);
-        return A === undefined ? [] : [A];
+        if (A === undefined) return [];
+        scalings.add(target!.scaling * weight);
+        return [A];
       }),
     );
     // Dropout shows each module another x, and for few rows a product costs less than laying factors side by side.
     if (dropout !== undefined || factors.length < 2 || x.shape[0] < fewRows) return new Map();
-    const together = matmul(x, concat(factors, 1)); // (N, Σ r)
+    // What all are scaled with costs nothing within the product.
+    const [first] = scalings;
+    const s = scalings.size === 1 && first !== 0 ? first : 1;
+    const together = matmul(x, concat(factors, 1), { alpha: s }); // (N, Σ r)
     let end = 0;
     return new Map(
       factors.map((A) => {
         const start = end;
         end += A.shape[1];
-        return [A, slice(together, 1, start, end)];
+        return [A, { z: slice(together, 1, start, end), s }];
       }),
     );
   };
@@ -94,7 +106,7 @@ export const adaptedModules = ({ model, find, active, trainable = [], dropout }:
       ),
     };
   };
-  const adapted = (module: string, read: Tensor, plain: Tensor, reduced: ReadonlyMap<Tensor, Tensor> = new Map()): Tensor => {
+  const adapted = (module: string, read: Tensor, plain: Tensor, reduced: ReadonlyMap<Tensor, Reduced> = new Map()): Tensor => {
     let output = plain;
     for (const one of active) {
       const layer = layerOf(one, module);
@@ -107,7 +119,7 @@ export const adaptedModules = ({ model, find, active, trainable = [], dropout }:
       };
       const reduce = (A: Tensor, s: number): Tensor => {
         const found = reduced.get(A);
-        return found === undefined ? target.kind.reduce(seen, A, s, target) : scale(found, s);
+        return found === undefined ? target.kind.reduce(seen, A, s, target) : scale(found.z, s / found.s);
       };
       output = one.adapter.variant.forward(layer, { input: read, seen, output, product, reduce });
     }

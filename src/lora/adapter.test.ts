@@ -166,16 +166,19 @@ describe("modules with adapters beside them", () => {
   });
 
   it.each([
-    [3, 6],
-    [80, 5],
-  ])("make the first products of %s rows together where that pays: %s products for two modules", async (rows, products) => {
-    const adapter = plan("tied", { target_modules: ["q_proj", "v_proj"], rank_pattern: { v_proj: 3 } });
+    [3, 6, { v_proj: 3 }, 0],
+    [80, 5, { v_proj: 3 }, 2],
+    [80, 5, {}, 0],
+  ])("make the first products of %s rows together where that pays: %s products for two modules of ranks %o", async (...given) => {
+    const [rows, products, rank_pattern, scalings] = given;
+    const adapter = plan("tied", { target_modules: ["q_proj", "v_proj"], rank_pattern });
     const names = ["q_proj", "v_proj"].map((name) => `${layer}.self_attn.${name}`);
     const modules = modulesFor("tied", adapter, [0.5]);
     const many = reshape(broadcast(input("x", [1, 16]), [rows, 16]), [rows, 16]);
     const flat = (outputs: Tensor[]): Tensor => concat(outputs, 1);
     const graph = program({ y: flat(modules.linears(names, many)) });
-    expect(graph.order.filter(({ op }) => op.name === "matmul")).toHaveLength(products);
+    const count = (wanted: string) => graph.order.filter(({ op }) => op.name === wanted).length;
+    expect([count("matmul"), count("multiply")]).toEqual([products, scalings]);
     const generator = random(3);
     const feeds = Object.fromEntries(
       [...graph.inputs].map(([name, { shape }]) => [
