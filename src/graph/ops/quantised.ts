@@ -11,13 +11,13 @@ const rowSizesOp: Op<undefined> = {
   infer: ([x]) => {
     needFloat32("row-sizes", x);
     if (x.shape.length !== 2) throw new LowrankError("shape-mismatch", `row-sizes: ${typeText(x)} is no matrix.`);
-    return { dtype: "f32", shape: [x.shape[0], 1] };
+    return { dtype: "f32", shape: [x.shape[0]] };
   },
   // Rounding counts as the identity, so that how it is scaled has no gradient.
   grad: noGradient,
   onnx: (lowering, [x]) => {
     // Two passes that only read x cost less than one that writes |x|.
-    const extreme = (type: string): string => lowering.emit(type, [x, int64s(lowering, [1])], { keepdims: { int: 1 } });
+    const extreme = (type: string): string => lowering.emit(type, [x, int64s(lowering, [1])], { keepdims: { int: 0 } });
     const lowest = lowering.emit("Neg", [extreme("ReduceMin")]);
     return lowering.emit("Max", [extreme("ReduceMax"), lowest, lowering.constant(f32([tiny]))]);
   },
@@ -29,7 +29,7 @@ const rowSizesOp: Op<undefined> = {
   },
 };
 
-/** Largest size in each row of x (M, K): (M, 1), never 0; no gradient. */
+/** Largest size in each row of x (M, K): (M), never 0; no gradient. */
 const rowSizes = (x: Tensor): Tensor => node(rowSizesOp, [x], undefined);
 
 // Steps to a row's size, and the byte that stands for zero.
@@ -63,7 +63,7 @@ const int8MatmulOp: Op = {
     const fits =
       x.shape.length === 2 &&
       x.shape[1] === K &&
-      sizes.shape.join() === `${x.shape[0]},1` &&
+      sizes.shape.join() === `${x.shape[0]}` &&
       isMatrix(weights, K, N) &&
       scales.shape.join() === `${N}` &&
       (back === undefined || (isMatrix(back, N, K) && backScales.shape.join() === `${K}`));
@@ -83,9 +83,9 @@ const int8MatmulOp: Op = {
     lowering.prepack();
     const M = shape[0];
     const bytes = (of: readonly number[], data: Uint8Array): string => lowering.constant({ dtype: "u8", shape: of, data });
-    const perStep = lowering.emit("Mul", [sizes, lowering.constant(f32([1 / steps]))]); // (M, 1)
+    const perStep = lowering.emit("Mul", [sizes, lowering.constant(f32([1 / steps]))]); // (M)
     // Products of one x share everything up to here, because equal nodes are made once.
-    const integers = lowering.emit("QuantizeLinear", [x, lowering.view(perStep, [M]), bytes([M], new Uint8Array(M).fill(zero))], {
+    const integers = lowering.emit("QuantizeLinear", [x, perStep, bytes([M], new Uint8Array(M).fill(zero))], {
       axis: { int: 0 },
     });
     const one = lowering.constant(f32([1], []));
@@ -95,7 +95,7 @@ const int8MatmulOp: Op = {
       {},
       "com.microsoft",
     );
-    return lowering.emit("Mul", [product, perStep]);
+    return lowering.emit("Mul", [product, lowering.view(perStep, [M, 1])]);
   },
   reference: (inputs, { shape }) => int8Reference(inputs, shape[1]),
 };
