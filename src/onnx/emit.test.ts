@@ -4,6 +4,7 @@ import { evaluate, largestError, numbersOf } from "../../test/evaluate.ts";
 import { bestTime } from "../../test/graph-facts.ts";
 import { caseOutputs, cases, feedsFor, valueTolerance } from "../../test/op-conformance.ts";
 import { createEngine } from "../runtime/ort-session.ts";
+import { readStored } from "../runtime/read-stored.ts";
 import {
   add,
   after,
@@ -27,7 +28,7 @@ import {
   type Graph,
   type Lowering,
 } from "../graph/index.ts";
-import { f32 } from "../util/index.ts";
+import { f32, type HostTensor } from "../util/index.ts";
 import { emitOnnx, zeroInput } from "./index.ts";
 import { ModelProtoSchema, type GraphProto } from "./onnx_pb.ts";
 
@@ -84,6 +85,18 @@ describe("an emitted model", () => {
     });
     expect(stored.rawData).toBeUndefined();
     expect(emitOnnx(program({ y: exp(input("x", [1])) })).root).toBeUndefined();
+  });
+
+  it("has weights as inputs on WebGPU, where programs share them, and those that cannot be fed in their files", () => {
+    const whole = emitted(layer(), "webgpu");
+    const { fed } = emitOnnx(layer(), "webgpu");
+    expect(Object.values(fed)).toMatchObject([{ name: "layer.weight", location: { offset: 1288, shape: [4, 4] } }]);
+    expect(whole.input.map(({ name }) => name)).toEqual(["x", "dy", ...Object.keys(fed)]);
+    expect(whole.initializer.filter(({ dataLocation }) => dataLocation === 1)).toEqual([]);
+    expect(emitOnnx(layer()).fed).toEqual({});
+    const rounded = program({ w: weight("w", { path: "/base/model.safetensors", offset: 0, bytes: 4, dtype: "i8", shape: [4] }) });
+    expect(emitOnnx(rounded, "webgpu").fed).toEqual({});
+    expect(emitted(rounded, "webgpu").initializer).toMatchObject([{ dataLocation: 1, dims: [4n] }]);
   });
 
   it("refuses a weight whose path is not absolute", () => {
@@ -225,9 +238,14 @@ describe("lowering for webgpu", () => {
       const graph = program({ y, ...gradients });
       for (const { domain, opType } of emitted(graph, "webgpu").node) if (domain !== "") expect(offered).toContain(opType);
       const engine = createEngine({ device: "cpu", threads: 1 });
-      const session = await engine.compile(emitOnnx(graph, "webgpu"));
+      const { fed, ...model } = emitOnnx(graph, "webgpu");
+      const session = await engine.compile({ ...model, fed: {} });
       const feeds = feedsFor(each, graph);
-      const { hosts } = await engine.run(session, feeds, {});
+      const weights = Object.entries(fed).map(([name, stored]): [string, HostTensor] => {
+        const { dtype, shape } = stored.location;
+        return [name, { dtype, shape, data: readStored(stored.name, stored.location) }];
+      });
+      const { hosts } = await engine.run(session, { ...feeds, ...Object.fromEntries(weights) }, {});
       await engine.closeSession(session);
       const expected = await evaluate(graph.outputs, feeds);
       for (const name of Object.keys(expected)) {

@@ -1,7 +1,7 @@
 /** @file Writes a program as ONNX ModelProto bytes; weights stay in their files and are referred to. It runs nothing. */
 import { parse, relative } from "node:path";
 import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
-import { operandsOf, type Graph, type Lowering, type OnnxAttribute, type TensorType } from "../graph/index.ts";
+import { operandsOf, type Graph, type Lowering, type OnnxAttribute, type TensorType, type WeightLocation } from "../graph/index.ts";
 import { LowrankError, type DType, type HostTensor, type TypedArray } from "../util/index.ts";
 import {
   ModelProtoSchema,
@@ -46,6 +46,12 @@ export const zeroInput = `${own}zero`;
 const largestShared = 1 << 14;
 const latin1 = new TextDecoder("latin1");
 
+/** A weight by its name in the checkpoint. */
+export interface StoredWeight {
+  readonly name: string;
+  readonly location: WeightLocation;
+}
+
 export interface OnnxModel {
   readonly bytes: Uint8Array;
   /** The folder that stored weights are given relative to: the root of their drive; undefined where there are none. */
@@ -54,7 +60,12 @@ export interface OnnxModel {
   readonly needsZero: boolean;
   /** Whether the runtime should copy weights into an order of its own. */
   readonly prepacks: boolean;
+  /** Stored weights that are inputs, by name: on WebGPU every program would else have copies of its own in the device's memory. */
+  readonly fed: Readonly<Record<string, StoredWeight>>;
 }
+
+// What the Node binding hands from one program to another without leaving the device.
+const canBeFed = new Set<DType>(["f32", "u8"]);
 
 const attributeProto = (name: string, value: OnnxAttribute): MessageInitShape<typeof AttributeProtoSchema> => {
   if ("int" in value) return { name, type: attributeTypes.int, i: BigInt(value.int) };
@@ -68,6 +79,21 @@ const valueInfo = (name: string, { dtype, shape }: TensorType): MessageInitShape
   type: { tensorType: { elemType: dataTypes[dtype], shape: { dim: shape.map((size) => ({ dimValue: BigInt(size) })) } } },
 });
 
+const storedInitializer = (
+  name: string,
+  { path, offset, bytes, dtype, shape }: WeightLocation,
+): MessageInitShape<typeof TensorProtoSchema> => ({
+  name,
+  dataType: dataTypes[dtype],
+  dims: shape.map(BigInt),
+  dataLocation: 1,
+  externalData: [
+    { key: "location", value: relative(parse(path).root, path) },
+    { key: "offset", value: String(offset) },
+    { key: "length", value: String(bytes) },
+  ],
+});
+
 const bytesOf = ({ buffer, byteOffset, byteLength }: TypedArray): Uint8Array =>
   new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 
@@ -78,6 +104,7 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
   const inputs: MessageInitShape<typeof ValueInfoProtoSchema>[] = [];
   const constants = new Map<string, string>();
   const equals = new Map<string, readonly string[]>();
+  const fed = new Map<string, StoredWeight>();
   const roots = new Set<string>();
   let count = 0;
   let needsZero = false;
@@ -142,22 +169,15 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
       const { root } = parse(path);
       if (root === "") throw new LowrankError("graph-invalid", "A weight's path must be absolute.", { where: `${path}, tensor ${name}` });
       roots.add(root);
-      const value = `${own}w${initializers.length}`;
-      initializers.push({
-        name: value,
-        dataType: dataTypes[dtype],
-        dims: shape.map(BigInt),
-        dataLocation: 1,
-        externalData: [
-          { key: "location", value: relative(root, path) },
-          { key: "offset", value: String(offset) },
-          { key: "length", value: String(bytes) },
-        ],
-      });
+      const value = `${own}w${initializers.length + fed.size}`;
+      const location = { path, offset, bytes, dtype, shape };
+      if (device === "webgpu" && canBeFed.has(dtype)) fed.set(value, { name, location });
+      else initializers.push(storedInitializer(value, location));
       return value;
     },
     nibbles: (value, shape) => {
-      const stored = initializers.find(({ name }) => name === value);
+      const weight = fed.get(value);
+      const stored = weight === undefined ? initializers.find(({ name }) => name === value) : storedInitializer(value, weight.location);
       if (stored === undefined) throw new LowrankError("graph-invalid", "Only constants and stored weights can be read as 4-bit numbers.");
       const name = `${own}n${initializers.length}`;
       initializers.push({ ...stored, name, dataType: uint4, dims: shape.map(BigInt) });
@@ -221,6 +241,7 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
       return isNeeded;
     })
     .toReversed();
+  const neededFed = [...fed].filter(([name]) => used.has(name));
   const model = create(ModelProtoSchema, {
     irVersion,
     producerName: "lowrank",
@@ -232,9 +253,9 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
       name: "program",
       node: needed,
       initializer: initializers.filter(({ name }) => used.has(name)),
-      input: inputs,
+      input: [...inputs, ...neededFed.map(([name, { location }]) => valueInfo(name, location))],
       output: outputs,
     },
   });
-  return { bytes: toBinary(ModelProtoSchema, model), root: [...roots][0], needsZero, prepacks };
+  return { bytes: toBinary(ModelProtoSchema, model), root: [...roots][0], needsZero, prepacks, fed: Object.fromEntries(neededFed) };
 };

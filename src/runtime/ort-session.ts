@@ -1,10 +1,11 @@
 /** @file ONNX Runtime on the calling thread: sessions, resident tensors, runs. It blocks while it runs; `ort-node.ts` moves it to a worker. */
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
-import type { OnnxModel } from "../onnx/index.ts";
+import type { OnnxModel, StoredWeight } from "../onnx/index.ts";
 import { zeroInput } from "../onnx/index.ts";
 import { f32, LowrankError, messageOf, sizeOf, type DType, type HostTensor, type TypedArray } from "../util/index.ts";
 import type { CompileOptions, Feed, Resident, RunOptions } from "./backend.ts";
 import { absenceError, type Device } from "./device.ts";
+import { deviceWeights } from "./device-weights.ts";
 import { compact, isResident } from "./host.ts";
 import { createResidents, type RunResult } from "./residents.ts";
 
@@ -72,8 +73,17 @@ const backendError = (what: string, error: unknown): LowrankError => {
     : new LowrankError("backend-failed", `${what}: ${text}.`, { cause: error });
 };
 
+interface Compiled {
+  readonly session: InferenceSession;
+  readonly needsZero: boolean;
+  /** Weights that the program takes as inputs. */
+  readonly fed: Readonly<Record<string, Tensor>>;
+  readonly weights: readonly StoredWeight[];
+}
+
 export const createEngine = (options: EngineOptions): Engine => {
-  const sessions = new Map<number, { session: InferenceSession; needsZero: boolean }>();
+  const sessions = new Map<number, Compiled>();
+  const onDevice = deviceWeights();
   const residents = createResidents();
   let next = 1;
   return {
@@ -82,32 +92,43 @@ export const createEngine = (options: EngineOptions): Engine => {
     write: residents.write,
     download: residents.get,
     release: residents.release,
-    compile: async ({ bytes, root, needsZero, prepacks }, compileOptions = {}) => {
+    compile: async ({ bytes, root, needsZero, prepacks, fed: wanted }, compileOptions = {}) => {
+      const weights: StoredWeight[] = [];
       try {
+        const fed: Record<string, Tensor> = {};
+        for (const [name, weight] of Object.entries(wanted)) {
+          weights.push(weight);
+          fed[name] = await onDevice.take(weight);
+        }
         const session = await InferenceSession.create(bytes, sessionOptions(options, { root, prepacks }, compileOptions));
-        sessions.set(next, { session, needsZero });
+        sessions.set(next, { session, needsZero, fed, weights });
         return next++;
       } catch (error) {
+        for (const weight of weights) onDevice.giveBack(weight);
+        if (LowrankError.is(error)) throw error;
         const failed = backendError("ONNX Runtime refused the program", error);
         throw failed.code === "out-of-memory" ? failed : (absenceError(options.device, messageOf(error), error) ?? failed);
       }
     },
     closeSession: async (id) => {
-      await sessions.get(id)?.session.release();
+      const compiled = sessions.get(id);
+      if (compiled === undefined) return;
       sessions.delete(id);
+      await compiled.session.release();
+      for (const weight of compiled.weights) onDevice.giveBack(weight);
     },
     dispose: async () => {
       for (const { session } of sessions.values()) await session.release();
       sessions.clear();
+      await onDevice.dispose();
       residents.clear();
     },
     run: async (id, feeds, run) => {
       const compiled = sessions.get(id);
       if (compiled === undefined) throw new LowrankError("invalid-argument", "A program was run after its disposal.");
       for (const { into } of run.store ?? []) residents.get(into);
-      const inputs = Object.fromEntries(
-        Object.entries(feeds).map(([name, feed]) => [name, ortTensor(isResident(feed) ? residents.get(feed) : feed)]),
-      );
+      const inputs: Record<string, Tensor> = { ...compiled.fed };
+      for (const [name, feed] of Object.entries(feeds)) inputs[name] = ortTensor(isResident(feed) ? residents.get(feed) : feed);
       if (compiled.needsZero) inputs[zeroInput] = new Tensor("float32", new Float32Array(1), [1]);
       const outputs = await compiled.session.run(inputs).catch((error: unknown) => {
         throw backendError("ONNX Runtime failed to run the program", error);

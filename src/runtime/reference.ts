@@ -1,35 +1,14 @@
 /** @file The backend that tests hold others against: plain TypeScript, float32 results, no speed. */
-import { closeSync, openSync, readSync } from "node:fs";
 import { operandsOf, weightOf, type Graph, type Tensor } from "../graph/index.ts";
-import { dtypes, f32, LowrankError, messageOf, sizeOf, type HostTensor, type TypedArray } from "../util/index.ts";
+import { f32, LowrankError, sizeOf, type HostTensor, type TypedArray } from "../util/index.ts";
 import type { Backend, Executable } from "./backend.ts";
 import { checkHost, checkRun, checkWrite, isResident } from "./host.ts";
+import { readStored } from "./read-stored.ts";
 import { createResidents } from "./residents.ts";
-
-const readBytes = (path: string, offset: number, bytes: number): ArrayBuffer => {
-  const content = new Uint8Array(bytes);
-  const file = openSync(path, "r");
-  try {
-    const count = readSync(file, content, 0, bytes, offset);
-    if (count < bytes) throw new Error(`only ${count} of ${bytes} bytes are there`);
-  } finally {
-    closeSync(file);
-  }
-  return content.buffer;
-};
 
 const readWeight = (tensor: Tensor): TypedArray | undefined => {
   const stored = weightOf(tensor);
-  if (stored === undefined) return undefined;
-  const { path, offset, bytes, dtype } = stored.location;
-  try {
-    return new dtypes[dtype].array(readBytes(path, offset, bytes));
-  } catch (error) {
-    throw new LowrankError("backend-failed", `A weight cannot be read: ${messageOf(error)}.`, {
-      where: `${path}, tensor ${stored.name}`,
-      cause: error,
-    });
-  }
+  return stored === undefined ? undefined : readStored(stored.name, stored.location);
 };
 
 const evaluate = (order: readonly Tensor[], leaves: ReadonlyMap<Tensor, TypedArray>): Map<Tensor, HostTensor> => {
