@@ -1,4 +1,5 @@
 /** @file Keeps forms of a checkpoint's matrices with fewer bits in a cache file that programs map, made once per content. It knows nothing about how they are rounded. */
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { HostTensor } from "../util/index.ts";
 import { cacheDirectory } from "./cache-directory.ts";
@@ -28,7 +29,13 @@ const reuse = async (path: string, wanted: readonly RoundedTensor[]): Promise<Re
 
 const bytesOf = ({ data }: HostTensor): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-/** Where the tensors can be mapped, in a file that is named by the base's digest and the form; what is there and fits is not made again. */
+/** A word for names, types and shapes: a base read as another kind of model rounds other modules, and programs that have mapped a file need it to stay. */
+const layoutOf = (wanted: readonly RoundedTensor[]): string => {
+  const lines = wanted.map(({ name, dtype, shape }) => JSON.stringify([name, dtype, shape])).sort();
+  return createHash("sha256").update(lines.join("\n")).digest("hex").slice(0, 16);
+};
+
+/** Where the tensors can be mapped, in a file that is named by the base's digest, the form and the layout; what is there and fits is not made again. */
 export const prepareRounded = async (
   digest: string,
   form: string,
@@ -36,7 +43,7 @@ export const prepareRounded = async (
 ): Promise<ReadonlyMap<string, TensorLocation>> => {
   const folder = join(cacheDirectory(), "weights");
   await makeFolder(folder);
-  const path = join(folder, `${digest.replace("sha256:", "")}.${form}.safetensors`);
+  const path = join(folder, `${digest.replace("sha256:", "")}.${form}.${layoutOf(wanted)}.safetensors`);
   const found = await reuse(path, wanted);
   if (found !== undefined) return found;
   const sources = wanted.map(({ name, dtype, shape, make }): TensorSource => ({
