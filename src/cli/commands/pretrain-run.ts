@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { loadTokenizer, readJsonObject } from "../../formats/index.ts";
 import { modelOf } from "../../models/index.ts";
 import { checkDevice, ortBackend } from "../../runtime/index.ts";
-import { lossOfHead } from "../../train/index.ts";
+import { checkOutput, lossOfHead } from "../../train/index.ts";
 import type { CommandContext } from "../context.ts";
 import { ortOptions } from "./open-model.ts";
 import type { PretrainOptions } from "./pretrain.ts";
@@ -11,6 +11,7 @@ import { loadTrainingData, showData } from "./training-data.ts";
 import { runSession, settingsOf, type TrainingResult } from "./training-session.ts";
 
 export const run = async (options: PretrainOptions, context: CommandContext): Promise<TrainingResult> => {
+  await checkOutput(options.output, options.resume);
   const place = ortOptions(options);
   await checkDevice(place);
   const path = join(options.model, "config.json");

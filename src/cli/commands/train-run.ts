@@ -2,6 +2,7 @@
 import { fingerprint } from "../../data/index.ts";
 import { sampleEmbedding } from "../../evaluate/index.ts";
 import type { StoredAdapter } from "../../lora/index.ts";
+import { checkOutput } from "../../train/index.ts";
 import type { CommandContext } from "../context.ts";
 import { formatBytes, formatCount, formatPercent } from "../ui/format.ts";
 import { folderBytes } from "../folder-bytes.ts";
@@ -16,6 +17,9 @@ import { loadTrainingData, showData } from "./training-data.ts";
 import { runSession, settingsOf, type TrainingResult } from "./training-session.ts";
 
 export const run = async (options: TrainOptions, context: CommandContext): Promise<TrainingResult> => {
+  // What preparing a model or finding a start would take minutes to come to.
+  const memoryLimit = memoryLimitOf(options);
+  await checkOutput(options.output, options.resume);
   const publish = await preparePublishing(options);
   const classifier = await labelsToTrain(options, context);
   const model = await openModel(options, context, { ...(classifier && { classifier }), seed: options.seed });
@@ -44,7 +48,7 @@ export const run = async (options: TrainOptions, context: CommandContext): Promi
         data: data.data,
         ...(data.heldOut && { heldOut: data.heldOut }),
         output: options.output,
-        ...memoryLimitOf(options),
+        ...memoryLimit,
         resume: options.resume,
       },
       context,

@@ -1,6 +1,6 @@
 /** @file What `train` and `pretrain` do alike: settings from flags, the view, Ctrl-C, the closing words. It knows nothing about what is trained. */
 import type { z } from "zod";
-import { checkOutput, run, type RunOptions, type RunSettings, type TrainEvent } from "../../train/index.ts";
+import { run, type RunOptions, type RunSettings, type TrainEvent } from "../../train/index.ts";
 import { peakMemory } from "../../evaluate/bench/machine.ts";
 import type { CommandContext } from "../context.ts";
 import { formatBytes, formatPercent } from "../ui/format.ts";
@@ -99,7 +99,6 @@ export const runSession = async <Example>(
   context: CommandContext,
   again: string,
 ): Promise<TrainingResult> => {
-  await checkOutput(options.output, options.resume === true);
   const view = trainView(context);
   const { signal, release } = interruptible(context);
   const events: TrainEvent[] = [];
