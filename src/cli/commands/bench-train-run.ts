@@ -12,9 +12,9 @@ const updateText = ({ batchSize, accumulate, recompute, keep }: TrainingBench["s
 
 export const run = async (options: BenchTrainOptions, context: CommandContext): Promise<TrainingBench & { readonly model: string }> => {
   const { batchSize, seqLength: sequenceLength, rank, steps, seed } = options;
+  const settings = { batchSize, sequenceLength, rank, steps, seed, ...recomputeOf(options), ...memoryLimitOf(options) };
   const { name, base } = await benchBase(options, context);
   context.err(`${name}: ${steps} steps of ${batchSize} × ${sequenceLength} tokens, rank ${rank}`);
-  const settings = { batchSize, sequenceLength, rank, steps, seed, ...recomputeOf(options), ...memoryLimitOf(options) };
   const bench = await benchTraining(base, settings, ortOptions(options));
   const rows = [
     ["speed", `${formatFigure(bench.tokensPerSecond)} tokens/s`],
