@@ -53,4 +53,12 @@ describe("int4", () => {
     expect([...parts["int4.scales"].data].map(Number)).toEqual([1, -0]);
     expect([...int4.restore(parts, 2, 4)].map((value) => value + 0)).toEqual([-8, 7, 0, 3, 0, 0, 0, 0]);
   });
+
+  it.each([0, 5])("does not make a number of a block with a weight that is none, at %d", (place) => {
+    const W = matrix(1, 64, 7);
+    W[place] = NaN;
+    const restored = int4.restore(int4.round(W, 1, 64), 1, 64);
+    expect(restored.subarray(0, 32).every(Number.isNaN)).toBe(true);
+    expect(restored.subarray(32).some(Number.isNaN)).toBe(false);
+  });
 });

@@ -5,8 +5,9 @@ import type { Precision } from "./precision.ts";
 
 const blocksOf = (inFeatures: number): number => Math.ceil(inFeatures / int4Block);
 
-/** The largest in size, with its sign. */
-const extreme = (block: Float32Array): number => block.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);
+/** The largest in size, with its sign; NaN where there is one, for a damaged weight to show. */
+const extreme = (block: Float32Array): number =>
+  block.reduce((most, value) => (Math.abs(value) > Math.abs(most) || Number.isNaN(value) ? value : most), 0);
 
 export const int4: Precision = {
   heads: true,
