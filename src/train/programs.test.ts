@@ -281,3 +281,23 @@ describe("meanLoss", () => {
     await evaluation.dispose();
   });
 });
+
+it("a runner frees the programs that it has also where another one could not be compiled", async () => {
+  const subject = adaptedModel();
+  const [small] = batches(tinyExamples([5]), 1);
+  const [large] = batches(tinyExamples([9, 12]), 2);
+  let [compiled, disposed] = [0, 0];
+  const failing: Backend = {
+    ...backend,
+    compile: async (graph, options) => {
+      if (compiled++ === 0) throw new Error("no room");
+      const executable = await backend.compile(graph, options);
+      return { ...executable, dispose: () => (disposed++, executable.dispose()) };
+    },
+  };
+  const runner = trainingRunner(failing, subject);
+  await expect(runner.prepare(large)).rejects.toThrow("no room");
+  await runner.prepare(small);
+  await runner.dispose();
+  expect(disposed).toBe(1);
+});

@@ -87,9 +87,10 @@ const runner = <Batch extends TrainingBatch>(
       };
     },
     dispose: async () => {
-      for (const executable of compiled.values()) await (await executable).dispose();
+      // What failed to compile or to be uploaded has nothing to free, and whoever asked for it knows.
+      for (const done of await Promise.allSettled(compiled.values())) if (done.status === "fulfilled") await done.value.dispose();
       compiled.clear();
-      for (const [, resident] of (await constants) ?? []) await backend.release(resident);
+      for (const [, resident] of (await constants?.catch(() => undefined)) ?? []) await backend.release(resident);
       constants = undefined;
     },
   };
