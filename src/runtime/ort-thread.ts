@@ -93,7 +93,9 @@ export const startEngine = (options: EngineOptions): RemoteEngine => {
       if (ended !== undefined) return;
       ended = new LowrankError("backend-failed", "The backend has been disposed.");
       thread.reject(number, ended);
-      await (isShared ? thread.post(number, options, "dispose", []) : thread.end());
+      const disposed = thread.post(number, options, "dispose", []);
+      // Terminated while it loads the runtime's addon, or is within a call, a thread aborts the process.
+      await (isShared ? disposed : disposed.catch(() => undefined).then(() => thread.end()));
     },
   };
 };
