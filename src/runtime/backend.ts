@@ -60,6 +60,9 @@ export interface Backend {
   download(resident: Resident): Promise<HostTensor>;
   /** Frees a tensor; a second release does nothing. */
   release(resident: Resident): Promise<void>;
-  /** Frees everything; a backend that is disposed leaves no thread and no timer behind, rejects what waits, and takes no more calls. */
+  /**
+   * Frees everything; a backend that is disposed leaves no timer and no thread behind (WebGPU's one thread stays, idle, and keeps no process
+   * alive), rejects what waits, and takes no more calls.
+   */
   dispose(): Promise<void>;
 }
