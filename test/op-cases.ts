@@ -24,6 +24,7 @@ import {
   int4Matmul,
   int4Values,
   int8Matmul,
+  int8PositiveMatmul,
   integers,
   log,
   matmul,
@@ -328,6 +329,19 @@ export const opCases = {
       unrounded: (x) => int8Exact(x, int8Weight(4, 4)),
     },
   ],
+  "int8-positive-matmul": [
+    {
+      about: "rows with a large element, which is cut, and small ones, which round to zero",
+      inputs: [],
+      build: () =>
+        int8PositiveMatmul(
+          constant(f32([4, 0.5, 0.001, 0.25, 0.002, 0.5, 1, 0.75, 0.001, 0, 0, 0], [3, 4])),
+          { sizes: constant(f32([0.5, 1, 1])), sums: constant(f32([1.251, 2.252, 0.001])) },
+          { ...int8Weight(4, 3), means: constant({ dtype: "i8", shape: [3], data: Int8Array.of(20, 0, -7) }) },
+        ),
+      rounds: true,
+    },
+  ],
   "row-sizes": [
     {
       about: "rows with and without anything in them",
@@ -440,6 +454,27 @@ export const opCases = {
   "top-k": [
     { about: "the two largest of each row", inputs: [f32([0.5, 2, -1, 3, 1, 1, 0, 1], [2, 4])], build: (x) => topK(x, 2) },
     { about: "all of them", inputs: [normal([2, 2, 3])], build: (x) => topK(x, 3) },
+    { about: "of long rows", inputs: [normal([2, 3, 4128])], build: (x) => topK(x, 5) },
+    {
+      about: "the first of equal ones in long rows",
+      inputs: [
+        f32(
+          Float32Array.from({ length: 2 * 8192 }, (_, index) => [0, 3, 1, 2, 3, 1, 2][(index * 31 + (index >> 9)) % 7]),
+          [2, 8192],
+        ),
+      ],
+      build: (x) => topK(x, 20),
+    },
+    {
+      about: "equal ones beside larger ones in long rows",
+      inputs: [
+        f32(
+          Float32Array.from({ length: 4096 }, (_, index) => (index % 1024 === 1000 ? 2 : Number(index % 3 === 1))),
+          [1, 4096],
+        ),
+      ],
+      build: (x) => topK(x, 9),
+    },
     { about: "int32, sorted upwards, equal ones in their order", inputs: [i32([2, 0, 1, 0, 2, 1, 0, 1])], build: argsort },
   ],
   "grouped-matmul": [

@@ -36,6 +36,7 @@ export type OpName =
   | "matmul"
   | "row-sizes"
   | "int8-matmul"
+  | "int8-positive-matmul"
   | "nf4-matmul"
   | "int4-matmul"
   | "int4-values"

@@ -143,7 +143,7 @@ export const adaptedModules = ({ model, find, active, trainable = [], dropout }:
       return base.linears(names, x).map((plain, index) => adapted(names[index], x, plain, reduced));
     },
     embedding: (module, ids) => adapted(module, ids, base.embedding(module, ids)),
-    plainWeight: (module) => (active.some(({ adapter }) => adapter.shares.has(module)) ? undefined : base.plainWeight(module)),
+    frozenLinear: (module) => (active.some(({ adapter }) => adapter.shares.has(module)) ? undefined : base.frozenLinear(module)),
   };
   const rows = active.flatMap(({ adapter, tensors, weight }) =>
     adapter.tokens.map((one) => ({ rows: one, values: tensors.get(rowsName(one))!, weight })),

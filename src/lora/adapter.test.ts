@@ -215,7 +215,7 @@ describe("modules with adapters beside them", () => {
     ["trained whole", { target_modules: ["q_proj"], modules_to_save: ["lm_head"] }, false],
     ["tied to an embedding that is trained whole", { target_modules: ["q_proj"], modules_to_save: ["embed_tokens"] }, true],
   ])("give the plain weight of a head only where it is frozen: %s", (_, config, isPlain) => {
-    const plainWeight = modulesFor("tied", plan("tied", config), [1]).plainWeight("lm_head");
-    expect(plainWeight === undefined).toBe(!isPlain);
+    const frozen = modulesFor("tied", plan("tied", config), [1]).frozenLinear("lm_head");
+    expect(frozen === undefined).toBe(!isPlain);
   });
 });

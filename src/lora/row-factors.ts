@@ -104,6 +104,6 @@ export const rowAdaptedModules = (base: Modules, lanes: readonly FactorLane[], r
     ...base,
     linear: (module, x) => adapted(module, x, base.linear(module, x)),
     linears: (names, x) => base.linears(names, x).map((plain, index) => adapted(names[index], x, plain)),
-    plainWeight: (module) => (isAdapted(module) ? undefined : base.plainWeight(module)),
+    frozenLinear: (module) => (isAdapted(module) ? undefined : base.frozenLinear(module)),
   };
 };

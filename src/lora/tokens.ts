@@ -143,6 +143,6 @@ export const withTokenRows = (modules: Modules, active: readonly ActiveRows[]): 
         },
         modules.linear(module, x),
       ),
-    plainWeight: (module) => (on(module).length > 0 ? undefined : modules.plainWeight(module)),
+    frozenLinear: (module) => (on(module).length > 0 ? undefined : modules.frozenLinear(module)),
   };
 };

@@ -33,7 +33,8 @@ const inChunks =
       labels: input("labels", [L], "i32"),
       crossEntropy: (h, labels) => {
         const logits = matmul(h, W, { transposeB: true });
-        return trained ? crossEntropy(logits, labels) : linearCrossEntropy(h, W, labels, logits);
+        const frozen = { weight: W, back: (y: Tensor) => matmul(y, W) };
+        return trained ? crossEntropy(logits, labels) : linearCrossEntropy(h, frozen, labels, logits);
       },
       trainable: new Set(trained ? [W] : []),
       chunk,

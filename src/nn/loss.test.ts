@@ -5,11 +5,14 @@ import { gradients, input, matmul, program, total, type Tensor } from "../graph/
 import { countOf } from "../../test/graph-facts.ts";
 import { f32, i32, random, type HostTensor } from "../util/index.ts";
 import { chunkedLoss, crossEntropy, linearCrossEntropy } from "./loss.ts";
+import type { FrozenLinear } from "./modules.ts";
 
 const normals = (seed: number, count: number): number[] => {
   const generator = random(seed);
   return Array.from({ length: count }, () => generator.normal());
 };
+
+const frozen = (weight: Tensor): FrozenLinear => ({ weight, back: (y) => matmul(y, weight) });
 
 const rowsOf = (values: readonly number[], width: number): number[][] =>
   Array.from({ length: values.length / width }, (_, row) => values.slice(row * width, (row + 1) * width));
@@ -67,7 +70,7 @@ describe("cross-entropy", () => {
     const [h, W, labels] = [input("h", [C, D]), input("W", [V, D]), input("labels", [C], "i32")];
     const feeds = { h: f32(normals(2, C * D), [C, D]), W: f32(normals(3, V * D), [V, D]), labels: i32([8, 0, 4]) };
     const withGradient = (y: Tensor): Record<string, Tensor> => ({ y, dh: gradients(total(y), [h])[0] });
-    const linear = withGradient(linearCrossEntropy(h, W, labels, matmul(h, W, { transposeB: true })));
+    const linear = withGradient(linearCrossEntropy(h, frozen(W), labels, matmul(h, W, { transposeB: true })));
     const plain = withGradient(crossEntropy(matmul(h, W, { transposeB: true }), labels));
     const [ours, theirs] = [await evaluate(linear, feeds), await evaluate(plain, feeds)];
     for (const name of ["y", "dh"]) expect(largestError(numbersOf(ours[name]), numbersOf(theirs[name]))).toBeLessThan(1e-6);
@@ -98,7 +101,7 @@ const chunked = async (
     weights: input("weights", [L]),
     crossEntropy: (h, labels) => {
       const logits = matmul(h, W, { transposeB: true });
-      return trained ? crossEntropy(logits, labels) : linearCrossEntropy(h, W, labels, logits);
+      return trained ? crossEntropy(logits, labels) : linearCrossEntropy(h, frozen(W), labels, logits);
     },
     trainable: new Set(trained ? [W] : []),
     chunk,

@@ -1,10 +1,10 @@
 /** @file Next-token cross-entropy in chunks of labelled positions, so that tokens × vocabulary never exists at once. It knows nothing about models. */
 import {
+  accumulate,
   add,
   gather,
   gradients,
   log,
-  matmul,
   max,
   multiply,
   negate,
@@ -22,6 +22,7 @@ import {
   type Tensor,
 } from "../graph/index.ts";
 import { topological } from "../graph/walk.ts";
+import type { FrozenLinear } from "./modules.ts";
 
 // −log p[label] = max − logit[label] + log Σ exp(· − max); the sum is 1/max p, so softmax is the only pass over exponentials.
 const negativeLogLikelihood = (logits: Tensor, p: Tensor, labels: Tensor): Tensor =>
@@ -39,12 +40,12 @@ export const crossEntropy = (logits: Tensor, labels: Tensor): Tensor => {
 };
 
 /** Cross-entropy of each row under a frozen head W (V, D): h (C, D), labels (C) and logits (C, V), which are h·Wᵀ or nearly, give (C, 1). */
-export const linearCrossEntropy = (h: Tensor, weight: Tensor, labels: Tensor, logits: Tensor): Tensor => {
+export const linearCrossEntropy = (h: Tensor, { weight, back }: FrozenLinear, labels: Tensor, logits: Tensor): Tensor => {
   const p = softmax(logits);
   const value = negativeLogLikelihood(logits, p, labels);
-  // dh = p·W − W[label]: the one-hot matrix is never made. W is float32: in 8 bits all small probabilities become 0, always in one direction.
+  // dh = p·W − W[label]: the one-hot matrix is never made.
   return withGradient(value, [h], [p, labels], (dy, _, [weights, places]) => [
-    multiply(matmul(weights, weight, {}, negate(gather(weight, places))), dy),
+    multiply(accumulate(negate(gather(weight, places)), back(weights)), dy),
   ]);
 };
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { evaluate, numbersOf } from "../../test/evaluate.ts";
-import { input, type Tensor } from "../graph/index.ts";
+import { countOf } from "../../test/graph-facts.ts";
+import { input, program, type Tensor } from "../graph/index.ts";
 import { f32, i32 } from "../util/index.ts";
 import { modulesOf } from "./modules.ts";
 
@@ -53,6 +54,25 @@ describe("modules", () => {
     ["embed", undefined, "trained"],
     ["head", undefined, "tied to what is trained"],
   ])("know the weight of %s as %s: it is %s", (module, name) => {
-    expect(modules.plainWeight(module)).toBe(name === undefined ? undefined : tensors[name]);
+    expect(modules.frozenLinear(module)?.weight).toBe(name === undefined ? undefined : tensors[name]);
+  });
+
+  it.each([
+    ["float32", [], 0],
+    ["8 bits", ["int8", "int8.back", "int8.back.scales", "int8.back.means"], 1],
+    ["8 bits without the way back", ["int8"], 0],
+  ])("multiply probabilities back in %s, as the weight's form says", (_, parts, count) => {
+    const types: Record<string, Tensor> = {
+      "plain.int8": input("i", [2, 4], "i8"),
+      "plain.int8.back": input("b", [4, 2], "i8"),
+      "plain.int8.back.scales": input("s", [2]),
+      "plain.int8.back.means": input("m", [2], "i8"),
+      "plain.weight": input("P", [4, 2]),
+    };
+    const rounded = modulesOf({
+      find: (name) => (name === "plain.weight" || parts.includes(name.replace("plain.", "")) ? types[name] : undefined),
+    });
+    const graph = program({ y: rounded.frozenLinear("plain")!.back(input("p", [3, 4])) });
+    expect([countOf(graph, "int8-positive-matmul"), countOf(graph, "matmul")]).toEqual([count, 1]);
   });
 });

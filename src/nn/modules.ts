@@ -4,6 +4,14 @@ import { LowrankError } from "../util/index.ts";
 import { rowsOf } from "./embedding.ts";
 import { precisions, type Precision } from "./precision/precision.ts";
 
+/** A linear module that is frozen, not adapted and without bias. */
+export interface FrozenLinear {
+  /** (out, in), in float32. */
+  readonly weight: Tensor;
+  /** p·W for rows of probabilities: (N, out) → (N, in). */
+  back(p: Tensor): Tensor;
+}
+
 export interface Modules {
   has(name: string): boolean;
   /** A parameter by its name in the checkpoint; throws `not-found`. */
@@ -16,8 +24,8 @@ export interface Modules {
   linears(modules: readonly string[], x: Tensor): Tensor[];
   /** Rows of an embedding: ids (…) → (count of ids, D). */
   embedding(module: string, ids: Tensor): Tensor;
-  /** The weight (out, in) of a linear module that is frozen, not adapted and without bias; undefined for any other. */
-  plainWeight(module: string): Tensor | undefined;
+  /** The linear module if it is frozen, not adapted and without bias; undefined for any other. */
+  frozenLinear(module: string): FrozenLinear | undefined;
   /** The tensors that gradients are wanted for. */
   readonly trainable: ReadonlySet<Tensor>;
 }
@@ -44,15 +52,20 @@ export const modulesOf = ({ find, aliases = {}, turned = new Set(), padding = ne
     if (found === undefined) throw new LowrankError("not-found", `The model has no tensor "${name}".`);
     return found;
   };
+  const formOf = (module: string): Precision | undefined => forms.find(([name]) => find(`${module}.${name}`) !== undefined)?.[1];
+  const partOf =
+    (module: string) =>
+    (part: string): Tensor | undefined =>
+      find(`${module}.${part}`);
   const wanted = new Set(trainable);
   const modules: Modules = {
     has: (name) => resolve(name) !== undefined,
     tensor,
     linear: (module, x) => {
       const bias = resolve(`${module}.bias`); // (out)
-      const form = forms.find(([name]) => find(`${module}.${name}`) !== undefined)?.[1];
+      const form = formOf(module);
       if (form === undefined) return matmul(x, tensor(`${module}.weight`), { transposeB: !turned.has(module) }, bias); // (N, out)
-      const product = form.product(x, (part) => find(`${module}.${part}`)); // (N, out)
+      const product = form.product(x, partOf(module)); // (N, out)
       return bias === undefined ? product : add(product, bias);
     },
     grouped: (group, x, bounds) =>
@@ -67,9 +80,10 @@ export const modulesOf = ({ find, aliases = {}, turned = new Set(), padding = ne
       const table = tensor(`${module}.weight`); // (V, D)
       return reshape(rowsOf(table, ids, padding.get(module)), [-1, table.shape[1]]); // (N, D)
     },
-    plainWeight: (module) => {
+    frozenLinear: (module) => {
       const found = tensor(`${module}.weight`);
-      return wanted.has(found) || turned.has(module) || resolve(`${module}.bias`) !== undefined ? undefined : found;
+      if (wanted.has(found) || turned.has(module) || resolve(`${module}.bias`) !== undefined) return undefined;
+      return { weight: found, back: (p) => formOf(module)?.probabilities?.(p, found, partOf(module)) ?? matmul(p, found) };
     },
     trainable: wanted,
   };

@@ -61,9 +61,9 @@ export const hiddenStates = (
 
 /** Cross-entropy of labels (C) under the head, from hidden states (C, D): (C, 1). */
 export const headLoss = ({ head }: Pick<Model, "head">, modules: Modules): ((h: Tensor, labels: Tensor) => Tensor) => {
-  const weight = head.linear === undefined ? undefined : modules.plainWeight(head.linear);
+  const frozen = head.linear === undefined ? undefined : modules.frozenLinear(head.linear);
   return (h, labels) => {
     const logits = head.logits(modules, h); // (C, V)
-    return weight === undefined ? crossEntropy(logits, labels) : linearCrossEntropy(h, weight, labels, logits);
+    return frozen === undefined ? crossEntropy(logits, labels) : linearCrossEntropy(h, frozen, labels, logits);
   };
 };

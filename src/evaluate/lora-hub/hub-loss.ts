@@ -55,7 +55,7 @@ const weightedModules = (base: Base, parts: readonly Part[], w: Tensor): Modules
     linear: (module, x) => adapted(module, x, frozen.linear(module, x)),
     linears: (names, x) => names.map((name) => modules.linear(name, x)),
     embedding: (module, ids) => adapted(module, ids, frozen.embedding(module, ids)),
-    plainWeight: (module) => (byModule.has(module) ? undefined : frozen.plainWeight(module)),
+    frozenLinear: (module) => (byModule.has(module) ? undefined : frozen.frozenLinear(module)),
     trainable: new Set([w]),
   };
   return modules;

@@ -1,18 +1,7 @@
 /** @file Choosing by index: rows of a table and their transpose, one element of each row and its transpose. */
 import { LowrankError, sizeOf, type HostTensor } from "../../util/index.ts";
 import { take } from "../elements.ts";
-import {
-  needFloat32,
-  node,
-  noGradient,
-  sameShape,
-  shapeText,
-  typeText,
-  type Lowering,
-  type Op,
-  type Tensor,
-  type TensorType,
-} from "../op.ts";
+import { needFloat32, node, sameShape, shapeText, typeText, type Lowering, type Op, type Tensor, type TensorType } from "../op.ts";
 import { zeros } from "./leaf.ts";
 import { int64s } from "./movement.ts";
 import { sumTo } from "./reduce.ts";
@@ -144,43 +133,4 @@ const placeOp: Op<{ shape: readonly number[] }> = {
 export const place = (base: Tensor, indices: Tensor, values: Tensor, shape: readonly number[]): Tensor =>
   node(placeOp, [base, indices, values], { shape });
 
-export interface Ranking {
-  readonly k: number;
-  /** The largest first, or the smallest. */
-  readonly largest: boolean;
-}
-
-const topKOp: Op<Ranking> = {
-  name: "top-k",
-  infer: ([x], { k }) => {
-    const size = x.shape.at(-1);
-    if (x.dtype !== "f32" && x.dtype !== "i32")
-      throw new LowrankError("shape-mismatch", `top-k: ${typeText(x)} has no order here; float32 or int32 is needed.`);
-    if (size === undefined || !(k > 0 && k <= size))
-      throw new LowrankError("shape-mismatch", `top-k: ${shapeText(x.shape)} has no ${k} elements along its last axis.`);
-    return { dtype: "i32", shape: [...x.shape.slice(0, -1), k] };
-  },
-  grad: noGradient,
-  onnx: (lowering, [x], { attributes: { k, largest } }) =>
-    lowering.emit("Cast", [lowering.emitAll(2, "TopK", [x, int64s(lowering, [k])], { largest: { int: Number(largest) } })[1]], {
-      to: { int: 6 },
-    }),
-  reference: ([x], { shape, attributes: { k, largest } }) => {
-    const size = x.shape[x.shape.length - 1];
-    const result = new Int32Array(sizeOf(shape));
-    for (let row = 0; row * k < result.length; row++) {
-      const values = Array.from({ length: size }, (_, index) => Number(x.data[row * size + index]));
-      const order = [...values.keys()].sort((a, b) => (largest ? values[b] - values[a] : values[a] - values[b]) || a - b);
-      result.set(order.slice(0, k), row * k);
-    }
-    return result;
-  },
-};
-
-/** Indices (…, k) int32 of the k largest elements of each row, in order; of equal ones the first. No gradient. */
-export const topK = (x: Tensor, k: number): Tensor => node(topKOp, [x], { k, largest: true });
-
-/** Indices (…, N) int32 that sort each row from the smallest to the largest; equal ones keep their order. No gradient. */
-export const argsort = (x: Tensor): Tensor => node(topKOp, [x], { k: x.shape.at(-1)!, largest: false });
-
-export const indexOps = { gather: gatherOp, "scatter-add": scatterAddOp, pick: pickOp, place: placeOp, "top-k": topKOp };
+export const indexOps = { gather: gatherOp, "scatter-add": scatterAddOp, pick: pickOp, place: placeOp };

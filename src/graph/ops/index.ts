@@ -11,9 +11,11 @@ import { movementOps } from "./movement.ts";
 import { nf4Ops } from "./nf4.ts";
 import { normaliseOps } from "./normalise.ts";
 import { quantisedOps } from "./quantised.ts";
+import { quantisedPositiveOps } from "./quantised-positive.ts";
 import { reduceOps } from "./reduce.ts";
 import { rotaryOps } from "./rotary.ts";
 import { sumSquaresOps } from "./sum-squares.ts";
+import { topKOps } from "./top-k.ts";
 
 // Each record has attributes of its own type, so the table holds them with that type erased.
 export const ops = {
@@ -24,11 +26,13 @@ export const ops = {
   ...elementwiseOps,
   ...matmulOps,
   ...quantisedOps,
+  ...quantisedPositiveOps,
   ...nf4Ops,
   ...int4Ops,
   ...normaliseOps,
   ...rotaryOps,
   ...indexOps,
+  ...topKOps,
   ...groupOps,
   ...controlOps,
 } satisfies { [Name in OpName]: Op<never> };
@@ -55,7 +59,7 @@ export {
   where,
 } from "./elementwise.ts";
 export { groupedMatmul, groupedOuter } from "./groups.ts";
-export { argsort, gather, pick, place, scatterAdd, topK } from "./index-select.ts";
+export { gather, pick, place, scatterAdd } from "./index-select.ts";
 export { int4Block, int4Matmul, int4NumberAt, int4Values, type Int4Weight } from "./int4.ts";
 export { constant, input, inputOf, integers, scalar, weight, weightOf, zeros } from "./leaf.ts";
 export { accumulate, matmul, scale } from "./matmul.ts";
@@ -63,6 +67,8 @@ export { concat, pad, reshape, slice, transpose } from "./movement.ts";
 export { nf4Matmul, type Nf4Weight } from "./nf4.ts";
 export { rmsNorm, softmax } from "./normalise.ts";
 export { int8Matmul, type Int8Weight } from "./quantised.ts";
+export { int8PositiveMatmul, type CentredInt8Matrix } from "./quantised-positive.ts";
 export { broadcast, max, sum, sumTo, total } from "./reduce.ts";
 export { rotary } from "./rotary.ts";
 export { sumSquares } from "./sum-squares.ts";
+export { argsort, topK } from "./top-k.ts";

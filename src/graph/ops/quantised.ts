@@ -1,7 +1,7 @@
 /** @file Matrix products with weights of fewer bits. They know nothing about how the weights were rounded. */
 import { f32, LowrankError, type HostTensor } from "../../util/index.ts";
 import { roundHalfEven } from "../elements.ts";
-import { needFloat32, node, noGradient, typeText, type Op, type Tensor, type TensorType } from "../op.ts";
+import { needFloat32, node, noGradient, typeText, type Lowering, type Op, type Tensor, type TensorType } from "../op.ts";
 import { int64s } from "./movement.ts";
 
 const tiny = 1e-30;
@@ -32,16 +32,46 @@ const rowSizesOp: Op<undefined> = {
 /** Largest size in each row of x (M, K): (M), never 0; no gradient. */
 const rowSizes = (x: Tensor): Tensor => node(rowSizesOp, [x], undefined);
 
-// Steps to a row's size, and the byte that stands for zero.
-const [steps, zero] = [127, 128];
+/** How rows become bytes: steps to a row's size, and the byte that stands for zero. */
+export interface ByteRows {
+  readonly steps: number;
+  readonly zero: number;
+}
 
-const int8Reference = ([x, sizes, weights, scales]: readonly HostTensor[], N: number): Float32Array => {
-  const [M, K] = x.shape;
+const signed: ByteRows = { steps: 127, zero: 128 };
+
+/** The bytes of x (M, K) for rows of these sizes (M), and what one step of each is, (M, 1); beyond 255 they saturate. */
+export const lowerBytes = (
+  lowering: Lowering,
+  [x, sizes]: readonly string[],
+  M: number,
+  { steps, zero }: ByteRows,
+): { readonly bytes: string; readonly perStep: string } => {
+  const perStep = lowering.emit("Mul", [sizes, lowering.constant(f32([1 / steps]))]); // (M)
+  // Products of one x share everything up to here, because equal nodes are made once.
+  const zeros = lowering.constant({ dtype: "u8", shape: [M], data: new Uint8Array(M).fill(zero) });
+  const bytes = lowering.emit("QuantizeLinear", [x, perStep, zeros], { axis: { int: 0 } });
+  return { bytes, perStep: lowering.view(perStep, [M, 1]) };
+};
+
+/** The same in plain TypeScript, the byte that stands for zero taken off. */
+export const bytesReference = (
+  x: HostTensor,
+  sizes: HostTensor,
+  { steps, zero }: ByteRows,
+): { readonly integers: Float32Array; readonly perStep: Float32Array } => {
+  const K = x.shape[1];
   const perStep = Float32Array.from(sizes.data as Float32Array, (size) => size * Math.fround(1 / steps));
   const integers = Float32Array.from(x.data as Float32Array, (value, index) => {
     const rounded = roundHalfEven(Math.fround(value / perStep[Math.floor(index / K)])) + zero;
     return Math.max(0, Math.min(255, rounded)) - zero;
   });
+  return { integers, perStep };
+};
+
+const int8Reference = ([x, sizes, weights, scales]: readonly HostTensor[], N: number): Float32Array => {
+  const [M, K] = x.shape;
+  const { integers, perStep } = bytesReference(x, sizes, signed);
   const result = new Float32Array(M * N);
   for (let m = 0; m < M; m++)
     for (let n = 0; n < N; n++) {
@@ -81,26 +111,20 @@ const int8MatmulOp: Op = {
     if (lowering.device !== "cpu")
       return lowering.emit("MatMul", [x, lowering.emit("DequantizeLinear", [weights, scales], { axis: { int: 1 } })]);
     lowering.prepack();
-    const M = shape[0];
-    const bytes = (of: readonly number[], data: Uint8Array): string => lowering.constant({ dtype: "u8", shape: of, data });
-    const perStep = lowering.emit("Mul", [sizes, lowering.constant(f32([1 / steps]))]); // (M)
-    // Products of one x share everything up to here, because equal nodes are made once.
-    const integers = lowering.emit("QuantizeLinear", [x, perStep, bytes([M], new Uint8Array(M).fill(zero))], {
-      axis: { int: 0 },
-    });
-    const one = lowering.constant(f32([1], []));
+    const { bytes, perStep } = lowerBytes(lowering, [x, sizes], shape[0], signed);
+    const zero = lowering.constant({ dtype: "u8", shape: [], data: Uint8Array.of(signed.zero) });
     const product = lowering.emit(
       "MatMulIntegerToFloat",
-      [integers, weights, one, scales, bytes([], Uint8Array.of(zero))],
+      [bytes, weights, lowering.constant(f32([1], [])), scales, zero],
       {},
       "com.microsoft",
     );
-    return lowering.emit("Mul", [product, lowering.view(perStep, [M, 1])]);
+    return lowering.emit("Mul", [product, perStep]);
   },
   reference: (inputs, { shape }) => int8Reference(inputs, shape[1]),
 };
 
-interface Int8Matrix {
+export interface Int8Matrix {
   /** (K, N) int8. */
   readonly weights: Tensor;
   /** One for each of the N outputs. */

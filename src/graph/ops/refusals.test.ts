@@ -22,6 +22,7 @@ import {
   int4Matmul,
   int4Values,
   int8Matmul,
+  int8PositiveMatmul,
   max,
   multiply,
   negate,
@@ -85,6 +86,8 @@ const eight = (K: number, N: number): Int8Weight => {
   const int8 = (...shape: number[]): Tensor => input("w", shape, "i8");
   return { weights: int8(K, N), scales: float(N), back: { weights: int8(N, K), scales: float(K) } };
 };
+const cut = (rows: number) => ({ sizes: float(rows), sums: float(rows) });
+const centred = (K: number, N: number) => ({ ...eight(K, N), means: input("m", [N], "i8") });
 const four = (outFeatures: number, inFeatures: number): Nf4Weight => {
   const count = outFeatures * inFeatures;
   return { packed: input("packed", [Math.ceil(count / 2)], "u8"), absmax: float(Math.ceil(count / 64)), outFeatures };
@@ -185,6 +188,13 @@ const refusals = {
     ["the scales' size", () => int8Matmul(float(2, 4), { ...eight(4, 5), scales: float(4) }), "f32 [4]"],
     ["the turned weight's shape", () => int8Matmul(float(2, 4), { ...eight(4, 5), back: eight(4, 5) }), "i8 [4, 5], f32 [5]"],
     ["the weight's dtype", () => int8Matmul(float(2, 4), { ...eight(4, 5), weights: float(4, 5) }), "f32 [4, 5]"],
+  ],
+  "int8-positive-matmul": [
+    ["inner sizes", () => int8PositiveMatmul(float(2, 3), cut(2), centred(4, 5)), "f32 [2, 3]", "i8 [4, 5]"],
+    ["the sizes' shape", () => int8PositiveMatmul(float(2, 4), { ...cut(2), sizes: float(2, 1) }, centred(4, 5)), "f32 [2, 1]"],
+    ["the sums' shape", () => int8PositiveMatmul(float(2, 4), { ...cut(2), sums: float(3) }, centred(4, 5)), "f32 [3]"],
+    ["the scales' size", () => int8PositiveMatmul(float(2, 4), cut(2), { ...centred(4, 5), scales: float(4) }), "f32 [4]"],
+    ["the means' dtype", () => int8PositiveMatmul(float(2, 4), cut(2), { ...centred(4, 5), means: int32(5) }), "i32 [5]"],
   ],
   "nf4-matmul": [
     ["inner sizes", () => nf4Matmul(float(2, 30), four(5, 32)), "f32 [2, 30]", "u8 [80]"],

@@ -39,4 +39,10 @@ describe("int8", () => {
     expect([...parts["int8.scales"].data].map(Number)).toEqual([0, Math.fround(2 / 127)]);
     expect([...parts["int8"].data].map(Number)).toEqual([0, 64, 0, 127]);
   });
+
+  it("knows the whole number nearest to the mean of each column of the turned weight", () => {
+    const parts = int8.round(Float32Array.of(1, -2, 0.5, -2, 0, -2), 3, 2);
+    expect([...parts["int8.back"].data].map(Number)).toEqual([127, -127, 64, -127, 0, -127]);
+    expect([...parts["int8.back.means"].data].map(Number)).toEqual([64, -127]);
+  });
 });

@@ -2,6 +2,7 @@
 import { int8Matmul } from "../../graph/index.ts";
 import { f32, type HostTensor } from "../../util/index.ts";
 import type { Precision } from "./precision.ts";
+import { probabilitiesTimes } from "./probabilities.ts";
 
 /** A matrix (outputs, inputs) rounded to −127 … 127 with one scale for each output, turned to (inputs, outputs). */
 const roundRows = (
@@ -21,6 +22,13 @@ const roundRows = (
   return { weights: { dtype: "i8", shape: [inputs, outputs], data: weights }, scales: f32(scales) };
 };
 
+/** The whole number nearest to the mean of each column. */
+const columnMeans = ({ shape: [rows, columns], data }: HostTensor): HostTensor => {
+  const sums = new Float64Array(columns);
+  for (let index = 0; index < data.length; index++) sums[index % columns] += Number(data[index]);
+  return { dtype: "i8", shape: [columns], data: Int8Array.from(sums, (sum) => Math.round(sum / rows)) };
+};
+
 export const int8: Precision = {
   heads: true,
   shapes: (outFeatures, inFeatures) => ({
@@ -28,18 +36,29 @@ export const int8: Precision = {
     "int8.scales": { dtype: "f32", shape: [outFeatures] },
     "int8.back": { dtype: "i8", shape: [outFeatures, inFeatures] },
     "int8.back.scales": { dtype: "f32", shape: [inFeatures] },
+    "int8.back.means": { dtype: "i8", shape: [inFeatures] },
   }),
   round: (W, outFeatures, inFeatures) => {
     const forward = roundRows((output, input) => W[output * inFeatures + input], outFeatures, inFeatures);
     const back = roundRows((output, input) => W[input * inFeatures + output], inFeatures, outFeatures);
-    return { int8: forward.weights, "int8.scales": forward.scales, "int8.back": back.weights, "int8.back.scales": back.scales };
+    return {
+      int8: forward.weights,
+      "int8.scales": forward.scales,
+      "int8.back": back.weights,
+      "int8.back.scales": back.scales,
+      "int8.back.means": columnMeans(back.weights),
+    };
   },
   restore: ({ int8: { data }, "int8.scales": { data: scales } }, outFeatures, inFeatures) =>
     Float32Array.from({ length: outFeatures * inFeatures }, (_, index) => {
       const [output, input] = [Math.floor(index / inFeatures), index % inFeatures];
       return Number(data[input * outFeatures + output]) * Number(scales[output]);
     }),
-  back: ["int8.back", "int8.back.scales"],
+  back: ["int8.back", "int8.back.scales", "int8.back.means"],
+  probabilities: (p, W, part) => {
+    const [weights, scales, means] = ["int8.back", "int8.back.scales", "int8.back.means"].map(part);
+    return weights && scales && means && probabilitiesTimes(p, W, { weights, scales, means });
+  },
   product: (x, part) => {
     const [weights, scales, back, backScales] = ["int8", "int8.scales", "int8.back", "int8.back.scales"].map(part);
     return int8Matmul(x, {

@@ -17,6 +17,8 @@ export interface Precision {
   shapes(outFeatures: number, inFeatures: number): Readonly<Record<string, Pick<HostTensor, "dtype" | "shape">>>;
   /** Which of the parts serve the gradient alone. */
   readonly back: readonly string[];
+  /** p·W for rows p of probabilities: (N, out) → (N, in). Without it, or without its parts, W is multiplied with in float32. */
+  probabilities?(p: Tensor, W: Tensor, part: (name: string) => Tensor | undefined): Tensor | undefined;
   /** x·Wᵀ: (N, in) → (N, out); without the parts for the way back it has no gradient. */
   product(x: Tensor, part: (name: string) => Tensor | undefined): Tensor;
 }
