@@ -32,6 +32,8 @@ import {
   multiply,
   negate,
   nf4Matmul,
+  openReshape,
+  openSlice,
   pad,
   pick,
   place,
@@ -39,6 +41,7 @@ import {
   relu,
   rematerialise,
   reshape,
+  retained,
   rmsNorm,
   rotary,
   scalar,
@@ -197,6 +200,7 @@ export const opCases = {
   ],
   reshape: [
     { about: "with a size left open", inputs: [normal([2, 6])], build: (x) => reshape(x, [3, -1]) },
+    { about: "whose last size is told later", inputs: [normal([2, 6])], build: (x) => openReshape(openSlice(x, 0, 0, 1), [3, 2]) },
     { about: "to a scalar", inputs: [normal([1, 1])], build: (x) => reshape(x, []) },
     { about: "from a scalar", inputs: [normal([])], build: (x) => reshape(x, [1, 1]) },
   ],
@@ -207,6 +211,7 @@ export const opCases = {
   slice: [
     { about: "the middle of an inner axis", inputs: [normal([2, 5, 2])], build: (x) => slice(x, 1, 1, 4) },
     { about: "int32", inputs: [i32([1, 2, 3])], build: (x) => slice(x, 0, 1, 3) },
+    { about: "an end that is told later", inputs: [normal([2, 5, 2])], build: (x) => openSlice(x, 1, 1, 4) },
   ],
   pad: [
     { about: "both ends of an inner axis", inputs: [normal([2, 3, 2])], build: (x) => pad(x, 1, 2, 1) },
@@ -537,7 +542,24 @@ export const opCases = {
       build: (x, w) => matmul(rematerialise(tanh(x), x), rematerialise(exp(w), w)),
     },
   ],
+  retained: [
+    { about: "alone", inputs: [normal([2, 3])], build: (x) => multiply(retained(exp(scale(x, 0.5))), x) },
+    {
+      about: "within what is computed again",
+      inputs: [normal([2, 3])],
+      // The rule of the retained value reads a copy of x that is made again.
+      build: (x) =>
+        checkpoint(
+          (() => {
+            const y = scale(x, 0.5);
+            return tanh(withGradient(retained(exp(y)), [y], [], (dy, [again]) => [multiply(dy, exp(again))]));
+          })(),
+          [x],
+        ),
+    },
+  ],
   after: [
+    { about: "a matrix after one number", inputs: [normal([2, 3]), normal([1])], build: after, without: [1] },
     { about: "a matrix after a matrix", inputs: [normal([2, 3]), normal([4])], build: after, without: [1] },
     { about: "a scalar after a matrix", inputs: [normal([]), normal([4])], build: after, without: [1] },
     { about: "a matrix after a scalar", inputs: [normal([2, 3]), normal([])], build: after, without: [1] },

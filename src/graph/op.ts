@@ -53,6 +53,7 @@ export type OpName =
   | "with-gradient"
   | "checkpoint"
   | "rematerialise"
+  | "retained"
   | "after";
 
 /** dtype and static shape: all that a consumer of a tensor may depend on. */
@@ -110,6 +111,8 @@ export interface Op<A = unknown> {
   readonly operands?: number;
   /** Whether the value lies where the first operand's does, so that it takes no memory of its own. */
   readonly isView?: boolean;
+  /** Whether a recomputation takes the value from the first time instead of making it again. */
+  readonly isRetained?: boolean;
   /** The result's type; throws `shape-mismatch` that names both shapes. */
   infer(inputs: readonly TensorType[], attributes: A): TensorType;
   /** The gradient of each input, given the gradient of the result; undefined where there is none. */

@@ -188,8 +188,8 @@ const forwardOf =
         scale: decoder.scoreScale,
         window: decoder.window(index),
         cap: decoder.scoreCap,
-      }); // (B, H, T, headSize)
-      return modules.linear(`${module}.o_proj`, reshape(transpose(attended, [0, 2, 1, 3]), [B * T, H * headSize]));
+      }); // (B, T, H, headSize)
+      return modules.linear(`${module}.o_proj`, reshape(attended, [B * T, H * headSize]));
     };
     const mlp = (index: number, x: Tensor): Tensor => {
       const name = layerName(index);

@@ -112,10 +112,7 @@ const forwardOf =
         transpose(reshape(linear(name, x), [B, T, H, headSize]), [0, 2, 1, 3]),
       ); // (B, H, T, headSize)
       const attended = attention.attend(index, q, k, v, { scale: headSize ** -0.5 });
-      const middle = normed(
-        layerNames.attentionNorm,
-        add(x, linear(layerNames.output, reshape(transpose(attended, [0, 2, 1, 3]), [B * T, D]))),
-      );
+      const middle = normed(layerNames.attentionNorm, add(x, linear(layerNames.output, reshape(attended, [B * T, D]))));
       const inner = linear(layerNames.up, middle); // (B·T, F)
       const fed = recomputed(modules, [inner], () => linear(layerNames.down, encoder.activation(inner)));
       return normed(layerNames.outputNorm, add(middle, fed));

@@ -145,7 +145,7 @@ export const gpt2: Family = (config, where) => {
         ); // (B, H, T, headSize)
         const scale = (isScaled ? headSize ** -0.5 : 1) / (scalesByLayer ? index + 1 : 1);
         const attended = attention.attend(index, q, k, v, { scale });
-        return modules.linear(`${nameOf(index)}.attn.c_proj`, reshape(transpose(attended, [0, 2, 1, 3]), [B * T, D]));
+        return modules.linear(`${nameOf(index)}.attn.c_proj`, reshape(attended, [B * T, D]));
       };
       const feedForward = (index: number, x: Tensor): Tensor => {
         const inner = modules.linear(`${nameOf(index)}.mlp.c_fc`, x); // (B·T, F)

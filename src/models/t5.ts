@@ -94,7 +94,7 @@ const forwardOf =
         scale: 1,
         ...(positionBias && { positionBias }),
       });
-      return modules.linear(`${module}.o`, reshape(transpose(attended, [0, 2, 1, 3]), [-1, H * headSize]));
+      return modules.linear(`${module}.o`, reshape(attended, [-1, H * headSize]));
     };
     const feedForward = (module: string, x: Tensor): Tensor => {
       const inner = (t5.isGated ? ["wi_0", "wi_1"] : ["wi"]).map((name) => modules.linear(`${module}.${name}`, x)); // (B·T, F) each

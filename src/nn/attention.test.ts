@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { constant, gradients, input, multiply, program, total, type Tensor } from "../graph/index.ts";
+import { checkpoint, constant, gradients, input, multiply, program, total, transpose, type Tensor } from "../graph/index.ts";
 import { referenceBackend } from "../runtime/index.ts";
 import { f32, i32, random, type HostTensor } from "../util/index.ts";
 import { trainingAttention, type AttendOptions } from "./attention.ts";
@@ -37,7 +37,17 @@ const fed = (each: Case): Record<string, HostTensor> =>
     }),
   );
 
-const attended = async (each: Case, block: number): Promise<Record<string, readonly number[]>> => {
+interface How {
+  readonly remake?: boolean;
+  /** Whether everything is computed again for the gradient. */
+  readonly again?: boolean;
+}
+
+const attended = async (
+  each: Case,
+  block: number,
+  { remake = true, again = false }: How = {},
+): Promise<Record<string, readonly number[]>> => {
   const { sees, biased = false, options } = each;
   const documents = input("segments", [B, T], "i32");
   const mask = {
@@ -45,10 +55,12 @@ const attended = async (each: Case, block: number): Promise<Record<string, reado
     "both ways": () => fullMask(documents),
     across: () => fullMask(documents, input("others", [B, S], "i32")),
   }[sees]();
-  const attention = trainingAttention({ positions: documents, maxPositions: T, mask, block });
+  const attention = trainingAttention({ positions: documents, maxPositions: T, mask, block, remake });
   const given = Object.fromEntries(Object.entries(shapesOf(each)).map(([name, shape]) => [name, input(name, shape)]));
   const { q, k, v, table } = given as Record<keyof typeof numbers, Tensor>;
-  const y = attention.attend(0, q, k, v, biased ? { ...options, positionBias: bucketedBias(table, buckets) } : options);
+  const attendedRows = attention.attend(0, q, k, v, biased ? { ...options, positionBias: bucketedBias(table, buckets) } : options); // (B, T, H, D)
+  const plain = transpose(attendedRows, [0, 2, 1, 3]);
+  const y = again ? checkpoint(plain, [q, k, v, table]) : plain;
   const loss = total(multiply(y, constant(f32(direction, [B, H, T, D]))));
   const [dq, dk, dv, dtable] = gradients(loss, [q, k, v, table]);
   const graph = program({ y, loss, dq, dk, dv, dtable });
@@ -97,9 +109,15 @@ describe.each(cases)("attention with %j", (each) => {
     defined(each).forEach((value, index) => expect(y[index]).toBeCloseTo(value, 5));
   });
 
-  it("has the same gradients in blocks as in one", async () => {
+  it.each<{ block: number; how: How }>([
+    { block: 5, how: {} },
+    { block: 1, how: {} },
+    { block: 5, how: { remake: false } },
+    { block: 5, how: { again: true } },
+    { block: 5, how: { again: true, remake: false } },
+  ])("has the same gradients in other blocks and ways as in one: $block, $how", async ({ block, how }) => {
     const whole = await attended(each, T);
-    const blocks = await attended(each, 5);
+    const blocks = await attended(each, block, how);
     for (const name of ["dq", "dk", "dv", "dtable"])
       whole[name].forEach((value, index) => expect(blocks[name][index]).toBeCloseTo(value, 5));
   });

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { evaluate, largestError, numbersOf } from "../../test/evaluate.ts";
-import { constant, input, type Tensor } from "../graph/index.ts";
+import { constant, input, transpose, type Tensor } from "../graph/index.ts";
 import { f32, i32, random, type HostTensor } from "../util/index.ts";
 import { cachedAttention, trainingAttention, type AttendOptions } from "./attention.ts";
 import { causalMask } from "./mask.ts";
@@ -35,11 +35,13 @@ const part = ({ shape: [, count, length, D], data }: HostTensor, start: number, 
   return f32(result, [1, count, capacity, D]);
 };
 
+const byHead = (attended: Tensor): Tensor => transpose(attended, [0, 2, 1, 3]);
+
 const whole = async (q: HostTensor, k: HostTensor, v: HostTensor, options: AttendOptions): Promise<HostTensor> => {
   const length = q.shape[2];
   const segments = input("segments", [1, length], "i32");
   const attention = trainingAttention({ positions: segments, maxPositions: length, mask: causalMask(segments), block: length });
-  const o = attention.attend(0, input("q", q.shape), input("k", k.shape), input("v", v.shape), options);
+  const o = byHead(attention.attend(0, input("q", q.shape), input("k", k.shape), input("v", v.shape), options));
   return (await evaluate({ o }, { q, k, v, segments: i32(new Int32Array(length).fill(1), [1, length]) })).o;
 };
 
@@ -70,7 +72,7 @@ const cached = async (
     present: (layer, key, value) => Object.assign(stored, { [`key of ${layer}`]: key, [`value of ${layer}`]: value }),
   });
   const now = { q: part(q, P, P + T), k: part(k, P, P + T), v: part(v, P, P + T) };
-  const o = attention.attend(3, input("q", now.q.shape), input("k", now.k.shape), input("v", now.v.shape), options);
+  const o = byHead(attention.attend(3, input("q", now.q.shape), input("k", now.k.shape), input("v", now.v.shape), options));
   const bias = Float32Array.from({ length: T * (capacity + T) }, (_, index) => {
     const [query, column] = [P + Math.floor(index / (capacity + T)), index % (capacity + T)];
     const key = column < capacity ? column : P + column - capacity;

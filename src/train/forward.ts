@@ -15,10 +15,11 @@ export interface TokenInputs {
 }
 
 const recomputeFrom = 1024;
-// Half as many queries would save a little more of the masked half and cost twice as many ops.
+// Half as many queries would save a little more of the masked half and cost twice as many ops; long rows have that many blocks at most.
 const queriesPerBlock = 128;
-// Logits of a chunk stay within 64 MB.
-const chunkElements = 1 << 24;
+const mostBlocks = 32;
+// Logits of a chunk stay within 32 MB.
+const chunkElements = 1 << 23;
 
 /** Labelled positions whose logits exist at once. */
 export const chunkOf = ({ model, chunk }: Pick<LossContext, "model" | "chunk">): number =>
@@ -31,30 +32,36 @@ export const tokenInputs = ({ B, T }: StepShape, prefix = ""): TokenInputs => ({
   segments: input(`${prefix}segments`, [B, T], "i32"),
 });
 
-const attentionOf = ({ positions }: TokenInputs, mask: Mask): Attention =>
-  trainingAttention({ positions: cast(positions, "i64"), maxPositions: positions.shape[1], mask, block: queriesPerBlock });
+const attentionOf = ({ positions }: TokenInputs, mask: Mask, remake: boolean): Attention => {
+  const T = positions.shape[1];
+  const block = queriesPerBlock * Math.ceil(T / (queriesPerBlock * mostBlocks));
+  return trainingAttention({ positions: cast(positions, "i64"), maxPositions: T, mask, block, remake });
+};
 
 /** Final hidden states of rows under some modules: (B·T, D). Several passes may read the same inputs. Encoder–decoders read a source as well. */
 export const hiddenStates = (
-  context: Pick<LossContext, "model" | "differentiable" | "recompute"> & Partial<Pick<LossContext, "modules" | "onRouting">>,
+  context: Pick<LossContext, "model" | "differentiable" | "recompute" | "keep"> & Partial<Pick<LossContext, "modules" | "onRouting">>,
   modules: Modules,
   tokens: TokenInputs,
   source?: TokenInputs,
 ): Tensor => {
-  const { model, differentiable, recompute, onRouting } = context;
+  const { model, differentiable, keep = false, onRouting } = context;
   const longest = Math.max(tokens.ids.shape[1], source?.ids.shape[1] ?? 0);
+  const recompute = differentiable && (context.recompute ?? longest >= recomputeFrom);
+  // The weights of a short row may stay while its layer is computed again.
+  const remake = recompute ? longest >= recomputeFrom : !keep;
   return model.forward(modules, {
     ids: tokens.ids,
     ...(tokens.types && { types: tokens.types }),
-    attention: attentionOf(tokens, model.mask(tokens.segments)),
+    attention: attentionOf(tokens, model.mask(tokens.segments), remake),
     ...(source && {
       source: {
         ids: source.ids,
-        attention: attentionOf(source, fullMask(source.segments)),
-        cross: attentionOf(tokens, fullMask(tokens.segments, source.segments)),
+        attention: attentionOf(source, fullMask(source.segments), remake),
+        cross: attentionOf(tokens, fullMask(tokens.segments, source.segments), remake),
       },
     }),
-    recompute: differentiable && (recompute ?? longest >= recomputeFrom),
+    recompute,
     ...(onRouting && modules === context.modules && { onRouting: (logits: Tensor) => onRouting(logits, tokens.segments) }),
   });
 };

@@ -25,8 +25,8 @@ export interface MemoryOptions extends Omit<StepOptions, "shape"> {
 }
 
 // Fitted to peaks measured over models, lengths and precisions (bench/memory.ts; docs/LOG.md has the errors).
-const processBytes = 135e6;
-const bytesPerOp = 17_000;
+const processBytes = 160e6;
+const bytesPerOp = 10_000;
 const unusable = 0.055;
 const copiesOfParameters = 8;
 const bytesPerToken = 8;

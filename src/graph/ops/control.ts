@@ -1,7 +1,7 @@
 /** @file Ops about when and how rather than what: gradients given by hand, recomputation, and order of execution. */
 import { LowrankError } from "../../util/index.ts";
 import { pullback } from "../grad.ts";
-import { needFloat32, node, typeText, type Op, type Tensor } from "../op.ts";
+import { needFloat32, node, sameShape, typeText, type Op, type Tensor } from "../op.ts";
 import { topological } from "../walk.ts";
 import { multiply } from "./elementwise.ts";
 import { int64s } from "./movement.ts";
@@ -49,7 +49,12 @@ export const withEagerGradient = (loss: Tensor, sources: readonly Tensor[], give
 const rebuild = (value: Tensor, replacements: ReadonlyMap<Tensor, Tensor>): Tensor => {
   const copies = new Map(replacements);
   for (const tensor of topological([value], new Set(replacements.keys()))) {
-    if (copies.has(tensor) || !tensor.inputs.some((input) => copies.get(input) !== undefined && copies.get(input) !== input)) continue;
+    if (
+      copies.has(tensor) ||
+      tensor.op.isRetained === true ||
+      !tensor.inputs.some((input) => copies.get(input) !== undefined && copies.get(input) !== input)
+    )
+      continue;
     const inputs = tensor.inputs.map((input) => copies.get(input) ?? input);
     // What is computed again here is kept while it is needed, not made a third time.
     copies.set(tensor, tensor.op.remake === undefined ? node(tensor.op, inputs, tensor.attributes) : inputs[0]);
@@ -112,6 +117,22 @@ const rematerialiseOp: Op<undefined> = {
 export const rematerialise = (value: Tensor, source: Tensor, waiting: Tensor = source): Tensor =>
   node(rematerialiseOp, [value, source, waiting], undefined);
 
+const retainedOp: Op<undefined> = {
+  name: "retained",
+  isView: true,
+  isRetained: true,
+  infer: ([value]) => {
+    needFloat32("retained", value);
+    return value;
+  },
+  grad: (_, dy) => [dy],
+  onnx: (_, [value]) => value,
+  reference: ([value]) => value.data,
+};
+
+/** `value`, which stays where a `checkpoint` around it computes everything else again: for values that are small and dear. */
+export const retained = (value: Tensor): Tensor => node(retainedOp, [value], undefined);
+
 const afterOp: Op<undefined> = {
   name: "after",
   infer: ([x, token]) => {
@@ -120,9 +141,12 @@ const afterOp: Op<undefined> = {
   },
   grad: (_, dy) => [dy, undefined],
   // x + 0·token[0], with a zero that is fed at run time, so that no optimiser can take the dependency away.
-  onnx: (lowering, [x, token], { shape }) => {
-    const flat = lowering.view(token, [-1]);
-    const first = lowering.emit("Slice", [flat, int64s(lowering, [0]), int64s(lowering, [1]), int64s(lowering, [0])]);
+  onnx: (lowering, [x, token], { shape, inputs: [, { shape: tokenShape }] }) => {
+    const firstOf = (value: string): string => {
+      const flat = lowering.view(value, [-1]);
+      return lowering.emit("Slice", [flat, int64s(lowering, [0]), int64s(lowering, [1]), int64s(lowering, [0])]);
+    };
+    const first = sameShape(tokenShape, [1]) ? token : firstOf(token);
     const sum = lowering.emit("Add", [x, lowering.emit("Mul", [first, lowering.zero()])]);
     // A scalar plus [1] is [1].
     return shape.length === 0 ? lowering.view(sum, []) : sum;
@@ -133,4 +157,10 @@ const afterOp: Op<undefined> = {
 /** x, not available before `token` has been computed. */
 export const after = (x: Tensor, token: Tensor): Tensor => node(afterOp, [x, token], undefined);
 
-export const controlOps = { "with-gradient": withGradientOp, checkpoint: checkpointOp, rematerialise: rematerialiseOp, after: afterOp };
+export const controlOps = {
+  "with-gradient": withGradientOp,
+  checkpoint: checkpointOp,
+  rematerialise: rematerialiseOp,
+  retained: retainedOp,
+  after: afterOp,
+};

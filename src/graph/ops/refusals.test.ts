@@ -34,6 +34,7 @@ import {
   reciprocal,
   relu,
   rematerialise,
+  retained,
   reshape,
   rmsNorm,
   rotary,
@@ -290,6 +291,7 @@ const refusals = {
     ["a source's dtype", () => checkpoint(float(2), [int32(3)]), "f32 [2]", "i32 [3]"],
   ],
   rematerialise: [["a source's dtype", () => rematerialise(float(2), int32(3)), "f32 [2]", "i32 [3]"]],
+  retained: [["the dtype", () => retained(int32(2)), "i32 [2]"]],
   after: [
     ["the dtype", () => after(int32(2), float(3)), "i32 [2]", "f32 [3]"],
     ["the token's dtype", () => after(float(2), int32(3)), "f32 [2]", "i32 [3]"],

@@ -30,7 +30,7 @@ export interface MemorySettings {
   readonly recompute?: boolean;
   /** Whether norms and attention weights are kept for the backward pass, rather than made again; default no. */
   readonly keep?: boolean;
-  /** Labelled positions whose logits exist at once; default as many as take 64 MB. */
+  /** Labelled positions whose logits exist at once; default as many as take 32 MB. */
   readonly chunk?: number;
 }
 
