@@ -345,6 +345,7 @@ export const opCases = {
           { ...int8Weight(4, 3), means: constant({ dtype: "i8", shape: [3], data: Int8Array.of(20, 0, -7) }) },
         ),
       rounds: true,
+      unrounded: () => int8Exact(constant(f32([0.5, 0.5, 0.001, 0.25, 0.002, 0.5, 1, 0.75, 0.001, 0, 0, 0], [3, 4])), int8Weight(4, 3)),
     },
   ],
   "row-sizes": [
