@@ -50,6 +50,13 @@ describe("a plan", () => {
     expect(settingsIn(plan)).not.toHaveProperty("estimate");
   });
 
+  it("tries a few sizes alone where a batch has hundreds of divisors", () => {
+    const tried = new Set<number>();
+    const many = { ...options, recompute: true, batchSize: 720_720, shapesOf: (B: number) => (tried.add(B), shapesOf(B)) };
+    expect(() => planMemory({ ...many, limit: 1 })).toThrow(/the smallest step takes about/);
+    expect([tried.size, Math.min(...tried), Math.max(...tried)]).toEqual([16, 1, 720_720]);
+  });
+
   it("makes values again, then layers, where small batches would cost more", () => {
     // A prime number of rows leaves one row at a time as the only smaller batch.
     const few = { ...options, batchSize: 1021, shapesOf: (B: number) => ({ training: [{ B, T: 8, L: B * 8 } as never], evaluation: [] }) };

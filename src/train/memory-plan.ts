@@ -51,13 +51,21 @@ const keeping = 0.96;
 const chunkDivisors = [1, 4, 16];
 const slowdownOfChunk = 0.01;
 const smallestChunk = 64;
+const mostSizes = 16;
 
 const tokensOf = (shapes: readonly StepShape[]): number => Math.max(...shapes.map(({ B, T }) => B * T));
+
+/** At most so many of the values, the first and the last among them, evenly apart. */
+const spread = (values: readonly number[], most: number): readonly number[] =>
+  values.length <= most
+    ? values
+    : Array.from({ length: most }, (_, index) => values[Math.round((index * (values.length - 1)) / (most - 1))]);
 
 const candidatesOf = (options: MemoryPlanOptions): Candidate[] => {
   const { batchSize, accumulate, shapesOf, recompute, keep, loss } = options;
   const divisors = Array.from({ length: batchSize }, (_, index) => index + 1).filter((rows) => batchSize % rows === 0);
-  const micro = loss.spansBatch === true ? [batchSize] : divisors;
+  // An estimate takes a while, and numbers with many divisors have them close together.
+  const micro = loss.spansBatch === true ? [batchSize] : spread(divisors, mostSizes);
   const wholeChunk = chunkOf(options);
   const chunks = chunkDivisors.map((divisor) => wholeChunk / divisor).filter((chunk) => chunk >= Math.min(smallestChunk, wholeChunk));
   return micro.flatMap((rows) => {

@@ -130,5 +130,5 @@ export const machineOptions = {
     )
     .meta(machine),
   device: z.enum(["cpu", "webgpu", "cuda"]).default("cpu").describe("where programs run").meta(machine),
-  threads: z.int().min(1).optional().describe("threads within an operation; default: every core").meta(machine),
+  threads: z.int().min(1).max(1024).optional().describe("threads within an operation; default: every core").meta(machine),
 };
