@@ -6,8 +6,6 @@ import {
   constant,
   matmul,
   multiply,
-  openReshape,
-  openSlice,
   pad,
   reshape,
   retained,
@@ -60,11 +58,9 @@ interface Block {
   readonly rows: Tensor;
   /** (B, 1, rows, S) or (B, H, rows, S) */
   readonly bias: Tensor;
-  /** Whether the runtime is told of the number of keys. */
-  readonly isOpen: boolean;
 }
 
-const keysOf = ({ first, last, isOpen }: Block, x: Tensor): Tensor => (isOpen ? openSlice : slice)(x, positionAxis, first, last);
+const keysOf = ({ first, last }: Block, x: Tensor): Tensor => slice(x, positionAxis, first, last);
 
 interface Weights {
   /** softmax(q·kᵀ + bias): (B, K, G·rows, S). */
@@ -73,14 +69,13 @@ interface Weights {
   readonly scores: Tensor;
 }
 
-const weightsOf = ({ bias, isOpen }: Block, q: Tensor, k: Tensor, { scale, cap }: AttendOptions): Weights => {
+const weightsOf = ({ bias }: Block, q: Tensor, k: Tensor, { scale, cap }: AttendOptions): Weights => {
   const [B, K, rows] = q.shape;
   const [, , T, S] = bias.shape;
-  const shaped = isOpen ? openReshape : reshape;
   const raw = matmul(q, k, { transposeB: true, alpha: scale });
   const scores = cap === undefined ? raw : softcap(raw, cap);
-  const p = softmax(add(shaped(scores, [B, (K * rows) / T, T, S]), bias));
-  return { p: shaped(p, [B, K, rows, S]), scores };
+  const p = softmax(add(reshape(scores, [B, (K * rows) / T, T, S]), bias));
+  return { p: reshape(p, [B, K, rows, S]), scores };
 };
 
 /** A sum along one axis of pieces that cover parts of it. */
@@ -191,9 +186,6 @@ const sharedBiases = () => {
   };
 };
 
-// Blocks of so many different sizes share memory with each other well enough.
-const fewSizes = 4;
-
 /** Attention over whole sequences, in blocks of queries. */
 export const trainingAttention = ({ positions, maxPositions, mask, block, remake = true }: TrainingAttentionOptions): Attention => {
   const biasOf = sharedBiases();
@@ -206,16 +198,15 @@ export const trainingAttention = ({ positions, maxPositions, mask, block, remake
       const [first, last] = mask.keys(start, end, window);
       return { start, end, first, last };
     });
-    const isOpen = new Set(spans.map(({ first, last }) => last - first)).size > fewSizes;
     return spans.map((span) => {
       const { start, end, first, last } = span;
       const bias = biasOf(
         `${start} ${window}`,
-        () => (isOpen ? openSlice(mask.bias(start, end, window), keyAxis, 0, last - first) : mask.bias(start, end, window)),
+        () => mask.bias(start, end, window),
         options.positionBias,
         (positionBias) => positionBias(places(start, end), places(first, last), Math.max(end, last)),
       );
-      return { ...span, isOpen, bias, rows: reshape(slice(grouped, positionAxis, start, end), [B, K, (H / K) * (end - start), D]) };
+      return { ...span, bias, rows: reshape(slice(grouped, positionAxis, start, end), [B, K, (H / K) * (end - start), D]) };
     });
   };
   return {

@@ -4,20 +4,11 @@ import { emptyLike, take } from "../elements.ts";
 import { needFloat32, node, sameShape, shapeText, typeText, type Lowering, type Op, type Tensor } from "../op.ts";
 import { offsets, stridesOf } from "../strides.ts";
 
-// ONNX's number for int64.
-const int64Type = 7;
-
 /** An int64 list, as ONNX takes shapes and axes. */
 export const int64s = (lowering: Lowering, values: readonly number[]): string =>
   lowering.constant({ dtype: "i64", shape: [values.length], data: BigInt64Array.from(values, BigInt) });
 
-export interface Form {
-  readonly shape: readonly number[];
-  /** Whether the last size is left to what the input has. */
-  readonly isOpen?: boolean;
-}
-
-const reshapeOp: Op<Form> = {
+const reshapeOp: Op<{ shape: readonly number[] }> = {
   name: "reshape",
   isView: true,
   infer: ([x], { shape }) => {
@@ -26,7 +17,7 @@ const reshapeOp: Op<Form> = {
     return { dtype: x.dtype, shape };
   },
   grad: ({ inputs: [x] }, dy) => [reshape(dy, x.shape)],
-  onnx: (lowering, [x], { attributes: { shape, isOpen = false } }) => lowering.view(x, isOpen ? [...shape.slice(0, -1), -1] : shape),
+  onnx: (lowering, [x], { attributes }) => lowering.view(x, attributes.shape),
   reference: ([x]) => x.data,
 };
 
@@ -36,9 +27,6 @@ export const reshape = (x: Tensor, shape: readonly number[]): Tensor => {
   const whole = shape.map((size) => (size === -1 ? sizeOf(x.shape) / known : size));
   return sameShape(whole, x.shape) ? x : node(reshapeOp, [x], { shape: whole });
 };
-
-/** As `reshape`, for a last size that the runtime is not told of: see `openSlice`. */
-export const openReshape = (x: Tensor, shape: readonly number[]): Tensor => node(reshapeOp, [x], { shape, isOpen: true });
 
 const transposeOp: Op<{ order: readonly number[] }> = {
   name: "transpose",
@@ -78,8 +66,6 @@ export interface Span {
   readonly axis: number;
   readonly start: number;
   readonly end: number;
-  /** Whether the runtime learns the end only when it runs. */
-  readonly isOpen?: boolean;
 }
 
 const sliceOp: Op<Span> = {
@@ -90,17 +76,13 @@ const sliceOp: Op<Span> = {
     return { dtype: x.dtype, shape: x.shape.map((size, index) => (index === axis ? end - start : size)) };
   },
   grad: ({ inputs: [x], attributes: { axis, start, end } }, dy) => [pad(dy, axis, start, x.shape[axis] - end)],
-  onnx: (lowering, [x], { dtype, attributes: { axis, start, end, isOpen = false } }) => {
-    // WebGPU slices numbers with a point only, and gathers integers as well.
-    if (lowering.device === "webgpu" && dtype === "i32")
-      return lowering.emit("Gather", [x, lowering.constant(i32(Array.from({ length: end - start }, (_, index) => start + index)))], {
-        axis: { int: axis },
-      });
-    const known = int64s(lowering, [end]);
-    const isToldLater = isOpen && lowering.device === "cpu";
-    const last = isToldLater ? lowering.emit("Add", [known, lowering.emit("Cast", [lowering.zero()], { to: { int: int64Type } })]) : known;
-    return lowering.emit("Slice", [x, int64s(lowering, [start]), last, int64s(lowering, [axis])]);
-  },
+  // WebGPU slices numbers with a point only, and gathers integers as well.
+  onnx: (lowering, [x], { dtype, attributes: { axis, start, end } }) =>
+    lowering.device === "webgpu" && dtype === "i32"
+      ? lowering.emit("Gather", [x, lowering.constant(i32(Array.from({ length: end - start }, (_, index) => start + index)))], {
+          axis: { int: axis },
+        })
+      : lowering.emit("Slice", [x, int64s(lowering, [start]), int64s(lowering, [end]), int64s(lowering, [axis])]),
   reference: ([x], { shape, attributes: { axis, start } }) => {
     const strides = stridesOf(x.shape);
     return take(x, offsets(shape, strides, start * strides[axis]));
@@ -110,13 +92,6 @@ const sliceOp: Op<Span> = {
 /** Elements `start … end − 1` along one axis. */
 export const slice = (x: Tensor, axis: number, start: number, end: number): Tensor =>
   start === 0 && end === x.shape[axis] ? x : node(sliceOp, [x], { axis, start, end });
-
-/**
- * As `slice`, without telling the runtime how large it is. ONNX Runtime plans to use the memory of every size that it knows again for
- * the next value of that size, and keeps it until then: where each of many values has a size of its own, all of them take memory at once.
- */
-export const openSlice = (x: Tensor, axis: number, start: number, end: number): Tensor =>
-  node(sliceOp, [x], { axis, start, end, isOpen: true });
 
 export interface Padding {
   readonly axis: number;
