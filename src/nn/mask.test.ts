@@ -62,12 +62,22 @@ describe("a mask", () => {
   });
 
   it.each([
-    [0, 3, 0],
-    [2, 3, 0],
-    [3, 3, 1],
-    [9, 1, 9],
-    [9, Infinity, 0],
-  ])("begins for query %i and a window of %i at key %i", (query, window, key) => {
-    expect(causalMask(input("segments", [1, 16], "i32")).keys(query, query + 1, window)).toEqual([key, query + 1]);
+    [0, 3, 0, 4],
+    [2, 3, 0, 4],
+    [3, 3, 1, 4],
+    [4, 3, 2, 8],
+    [9, 1, 9, 12],
+    [9, Infinity, 0, 12],
+    [15, Infinity, 0, 16],
+  ])("for query %i and a window of %i goes from key %i to before key %i, a quarter of the row", (query, window, first, end) => {
+    expect(causalMask(input("segments", [1, 16], "i32")).keys(query, query + 1, window)).toEqual([first, end]);
+  });
+
+  it("hides what a quarter has behind the last query", async () => {
+    const { mask } = await evaluate(
+      { mask: causalMask(input("segments", [1, 8], "i32")).bias(2, 3, Infinity) },
+      { segments: i32(new Int32Array(8).fill(1), [1, 8]) },
+    );
+    expect(numbersOf(mask).map((value) => value === 0)).toEqual([true, true, true, false]);
   });
 });

@@ -22,18 +22,20 @@ const sameDocument = (queries: Tensor, keys: Tensor): Tensor => {
 
 /** Each token sees itself and those before it in its document, at most `window` in all; segments (B, T) int32 numbers the documents of a row. */
 export const causalMask = (segments: Tensor): Mask => {
-  // The first key that query `start`, and so every later one, may see.
-  const keys: Mask["keys"] = (start, end, window) => [Math.max(0, start - window + 1), end];
+  const T = segments.shape[1];
+  const quarter = Math.ceil(T / 4);
+  // From the first key that query `start`, and so every later one, may see; to a quarter of the row, because the runtime keeps buffers for each size that there is.
+  const keys: Mask["keys"] = (start, end, window) => [Math.max(0, start - window + 1), Math.min(Math.ceil(end / quarter) * quarter, T)];
   return {
     keys,
     bias: (start, end, window) => {
-      const [first] = keys(start, end, window);
-      const [rows, columns] = [end - start, end - first];
+      const [first, last] = keys(start, end, window);
+      const [rows, columns] = [end - start, last - first];
       const seen = Uint8Array.from({ length: rows * columns }, (_, index) => {
         const distance = start + Math.floor(index / columns) - (first + (index % columns));
         return Number(distance >= 0 && distance < window);
       });
-      const documents = sameDocument(slice(segments, 1, start, end), slice(segments, 1, first, end));
+      const documents = sameDocument(slice(segments, 1, start, end), slice(segments, 1, first, last));
       return hidden(and(documents, constant({ dtype: "bool", shape: [1, 1, rows, columns], data: seen })));
     },
   };
