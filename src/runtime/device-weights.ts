@@ -1,7 +1,8 @@
 /** @file Stored weights in the memory of a device: each is copied there once, however many programs read it. It knows nothing about the programs. */
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import { InferenceSession, type Tensor } from "onnxruntime-node";
 import { input, program, type WeightLocation } from "../graph/index.ts";
 import { emitOnnx, type StoredWeight } from "../onnx/index.ts";
+import { ortTensor } from "./ort-tensor.ts";
 import { readStored } from "./read-stored.ts";
 
 export interface DeviceWeights {
@@ -17,24 +18,24 @@ const keyOf = ({ location: { path, offset, bytes, dtype, shape } }: StoredWeight
 
 const free = (tensor: Tensor): void => tensor.dispose();
 
-const ortTypes = { f32: "float32", u8: "uint8" } as const;
-
 export const deviceWeights = (): DeviceWeights => {
   const held = new Map<string, { readonly tensor: Promise<Tensor>; users: number }>();
   // A tensor belongs to the session that made it, so that these stay.
   const copiers = new Map<string, Promise<InferenceSession>>();
   const copierOf = ({ dtype, shape }: WeightLocation): Promise<InferenceSession> => {
     const key = [dtype, ...shape].join("|");
-    const { bytes } = emitOnnx(program({ y: input("x", shape, dtype) }), "webgpu");
-    const copier =
-      copiers.get(key) ?? InferenceSession.create(bytes, { executionProviders: ["webgpu"], preferredOutputLocation: { y: "gpu-buffer" } });
+    const create = (): Promise<InferenceSession> => {
+      const { bytes } = emitOnnx(program({ y: input("x", shape, dtype) }), "webgpu");
+      return InferenceSession.create(bytes, { executionProviders: ["webgpu"], preferredOutputLocation: { y: "gpu-buffer" } });
+    };
+    const copier = copiers.get(key) ?? create();
     copiers.set(key, copier);
     return copier;
   };
   const copy = async ({ name, location }: StoredWeight): Promise<Tensor> => {
     const data = readStored(name, location);
     const copier = await copierOf(location);
-    const { y } = await copier.run({ x: new Tensor(ortTypes[location.dtype as "f32"], data as Float32Array, location.shape) });
+    const { y } = await copier.run({ x: ortTensor({ dtype: location.dtype, shape: location.shape, data }) });
     return y;
   };
   return {

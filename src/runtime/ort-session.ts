@@ -2,11 +2,12 @@
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
 import type { OnnxModel, StoredWeight } from "../onnx/index.ts";
 import { zeroInput } from "../onnx/index.ts";
-import { f32, LowrankError, messageOf, sizeOf, type DType, type HostTensor, type TypedArray } from "../util/index.ts";
+import { f32, LowrankError, messageOf, sizeOf, type HostTensor } from "../util/index.ts";
 import type { CompileOptions, Feed, Resident, RunOptions } from "./backend.ts";
 import { absenceError, type Device } from "./device.ts";
 import { deviceWeights } from "./device-weights.ts";
-import { compact, isResident } from "./host.ts";
+import { isResident } from "./host.ts";
+import { hostTensor, ortTensor } from "./ort-tensor.ts";
 import { createResidents, type RunResult } from "./residents.ts";
 
 export interface EngineOptions {
@@ -17,17 +18,6 @@ export interface EngineOptions {
 
 // Errors come back as exceptions; printed by the runtime as well they would tear the terminal view.
 env.logLevel = "fatal";
-
-const ortTypes = { f32: "float32", i32: "int32", i64: "int64", bool: "bool", u8: "uint8", i8: "int8", f16: "float16" } as const;
-const ourTypes = Object.fromEntries(Object.entries(ortTypes).map(([ours, theirs]) => [theirs, ours as DType]));
-
-const ortTensor = ({ dtype, shape, data }: HostTensor): Tensor => {
-  const type = ortTypes[dtype as keyof typeof ortTypes];
-  if (type === undefined) throw new LowrankError("unsupported", `ONNX Runtime's Node binding takes no ${dtype} input.`);
-  return new Tensor(type as "float32", data as Float32Array, shape);
-};
-
-const hostTensor = ({ type, dims, data }: Tensor): HostTensor => compact({ dtype: ourTypes[type], shape: dims, data: data as TypedArray });
 
 const sessionOptions = (
   { device, threads }: EngineOptions,
