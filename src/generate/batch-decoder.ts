@@ -1,11 +1,11 @@
 /** @file Runs a model over the rows of a batch, each with a prompt, a length and adapters of its own: tokens in, logits out. It knows nothing about text or sampling. */
 import { rowAdaptedModules } from "../lora/index.ts";
-import type { Backend, Feed } from "../runtime/index.ts";
+import type { Backend, Feed, Programs } from "../runtime/index.ts";
 import { f32, i32, LowrankError } from "../util/index.ts";
 import { laneFeeds, lanesOf, laneTensors, type RowAdapter } from "./adapter-lanes.ts";
 import type { AdapterPool } from "./adapter-pool.ts";
 import { biasOf, decodeProgram, type DecodeShape } from "./decode-program.ts";
-import { checkIds, compiledOnce, type Programs } from "./decoder.ts";
+import { checkIds, compiledOnce } from "./decoder.ts";
 import type { Inference } from "./inference.ts";
 import { rowLanes, rowLaneTensors } from "./row-lanes.ts";
 import { allocateCache, bucketOf, growCache, placesOf, releaseCache, storesAt, type KeyValueCache } from "./key-value-cache.ts";

@@ -1,9 +1,9 @@
 /** @file Many texts at once over one base, each with adapters of its own. It knows nothing about where models and adapters come from. */
 import type { Tokenizer } from "../formats/index.ts";
-import type { Backend } from "../runtime/index.ts";
+import { disposePrograms, type Backend, type Programs } from "../runtime/index.ts";
 import type { AdapterCache, AdapterSource } from "./adapter-cache.ts";
 import { batchDecoder } from "./batch-decoder.ts";
-import { disposePrograms, type Decoder, type Programs } from "./decoder.ts";
+import type { Decoder } from "./decoder.ts";
 import type { FinishReason, GenerateOptions } from "./generate.ts";
 import type { Inference } from "./inference.ts";
 import { sharedBatch, type WeightedLease } from "./shared-batch.ts";

@@ -1,6 +1,6 @@
 /** @file Starts sequences of whatever model: one that goes on from its prompt, or one whose encoder reads it. It knows nothing about text. */
-import type { Backend } from "../runtime/index.ts";
-import { cachedDecoder, type Decoder, type Programs } from "./decoder.ts";
+import type { Backend, Programs } from "../runtime/index.ts";
+import { cachedDecoder, type Decoder } from "./decoder.ts";
 import type { Inference } from "./inference.ts";
 import { sourcedDecoder } from "./sourced-decoder.ts";
 

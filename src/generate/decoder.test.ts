@@ -7,10 +7,10 @@ import { countingBackend, type CountingBackend } from "../../test/counting-backe
 import { largestDifference } from "../../test/model-logits.ts";
 import { program } from "../graph/index.ts";
 import { frozenModules, openBase, type Base } from "../models/index.ts";
-import { ortBackend } from "../runtime/index.ts";
+import { disposePrograms, ortBackend, type Programs } from "../runtime/index.ts";
 import { hiddenStates, tokenInputs } from "../train/forward.ts";
 import { i32, random } from "../util/index.ts";
-import { cachedDecoder, disposePrograms, type Decoder, type Programs } from "./decoder.ts";
+import { cachedDecoder, type Decoder } from "./decoder.ts";
 import { baseInference } from "./inference.ts";
 import { bucketOf, placesOf } from "./key-value-cache.ts";
 

@@ -1,7 +1,7 @@
 /** @file Runs a model token by token over a key/value cache: token ids in, logits out. It knows nothing about text, sampling or adapters. */
 import type { Graph } from "../graph/index.ts";
 import type { Model } from "../models/index.ts";
-import { compileLenient, type Backend, type Executable, type Feed } from "../runtime/index.ts";
+import { compileLenient, type Backend, type Executable, type Feed, type Programs } from "../runtime/index.ts";
 import { f32, i32, LowrankError } from "../util/index.ts";
 import { biasOf, decodeProgram, type Encoded } from "./decode-program.ts";
 import type { Inference } from "./inference.ts";
@@ -22,20 +22,11 @@ export interface Decoder {
   dispose(): Promise<void>;
 }
 
-/** Compiled programs by size, shared by every sequence over one model. */
-export type Programs = Map<string, Promise<Executable>>;
-
 /** The program of a size, compiled when it is first asked for. */
 export const compiledOnce = (backend: Backend, programs: Programs, size: string, build: () => Graph): Promise<Executable> => {
   const compiled = programs.get(size) ?? compileLenient(backend, build());
   programs.set(size, compiled);
   return compiled;
-};
-
-/** Frees compiled programs; those that failed to compile have nothing to free. */
-export const disposePrograms = async (programs: Programs): Promise<void> => {
-  for (const compiled of await Promise.allSettled(programs.values())) if (compiled.status === "fulfilled") await compiled.value.dispose();
-  programs.clear();
 };
 
 /** Refuses ids that are none of the model's tokens, and none at all. */

@@ -1,8 +1,8 @@
 /** @file A model kept ready to generate: its programs and weights are prepared once for many texts. It knows nothing about where models and adapters come from. */
 import type { Tokenizer } from "../formats/index.ts";
-import type { Backend } from "../runtime/index.ts";
+import { disposePrograms, type Backend, type Programs } from "../runtime/index.ts";
 import { createDecoder } from "./create-decoder.ts";
-import { disposePrograms, type Decoder, type Programs } from "./decoder.ts";
+import type { Decoder } from "./decoder.ts";
 import type { FinishReason, GenerateOptions } from "./generate.ts";
 import type { Inference } from "./inference.ts";
 import { checkSpeculates, speculativeDecoder } from "./speculative-decoder.ts";

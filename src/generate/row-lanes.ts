@@ -4,11 +4,11 @@
  */
 import { gather, input, program, type Graph } from "../graph/index.ts";
 import type { FactorLane } from "../lora/index.ts";
-import type { Backend, Feed, Resident } from "../runtime/index.ts";
+import type { Backend, Feed, Programs, Resident } from "../runtime/index.ts";
 import { f32, i32 } from "../util/index.ts";
 import { takenFrom, type AdaptedRow, type RowAdapter } from "./adapter-lanes.ts";
 import type { AdapterPool } from "./adapter-pool.ts";
-import { compiledOnce, type Programs } from "./decoder.ts";
+import { compiledOnce } from "./decoder.ts";
 
 export interface RowLanes {
   /** Brings the rows in step with their adapters; resolves to what the inputs of `rowLaneTensors` are fed. */

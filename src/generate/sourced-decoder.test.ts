@@ -8,11 +8,11 @@ import { randomAdapter, tinyT5 } from "../../test/tiny-model.ts";
 import { program } from "../graph/index.ts";
 import type { WeightedAdapter } from "../lora/index.ts";
 import { openBase, type Base } from "../models/index.ts";
-import { ortBackend } from "../runtime/index.ts";
+import { disposePrograms, ortBackend, type Programs } from "../runtime/index.ts";
 import { targetStates } from "../train/losses/sequence-to-sequence.ts";
 import { i32, random } from "../util/index.ts";
 import { createDecoder } from "./create-decoder.ts";
-import { disposePrograms, type Decoder, type Programs } from "./decoder.ts";
+import type { Decoder } from "./decoder.ts";
 import { adaptedInference, baseInference, mergedInference, type Inference } from "./inference.ts";
 
 const longest = 40;

@@ -1,10 +1,10 @@
 /** @file Runs an encoder–decoder token by token: its encoder reads what is appended first, once, and its decoder writes from there on. It knows nothing about text. */
 import { cast, input, integers, program, type Graph, type Tensor } from "../graph/index.ts";
 import { fullMask, trainingAttention, type Attention } from "../nn/index.ts";
-import type { Backend, Resident } from "../runtime/index.ts";
+import type { Backend, Programs, Resident } from "../runtime/index.ts";
 import { i32, type HostTensor } from "../util/index.ts";
 import type { Encoded } from "./decode-program.ts";
-import { cachedDecoder, checkIds, checkRewind, compiledOnce, type Decoder, type Programs } from "./decoder.ts";
+import { cachedDecoder, checkIds, checkRewind, compiledOnce, type Decoder } from "./decoder.ts";
 import type { Inference } from "./inference.ts";
 import { bucketOf } from "./key-value-cache.ts";
 

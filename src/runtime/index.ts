@@ -3,5 +3,6 @@ export type { Backend, CompileOptions, Executable, Feed, Resident, RunOptions, S
 export { compileLenient } from "./lenient.ts";
 export { checkDevice, ortBackend, type OrtOptions } from "./ort-node.ts";
 export type { Device } from "./device.ts";
+export { disposePrograms, type Programs } from "./programs.ts";
 export { referenceBackend } from "./reference.ts";
 export { runOnce } from "./run-once.ts";

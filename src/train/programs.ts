@@ -1,7 +1,15 @@
 /** @file Compiled steps by shape: the few static sizes that batches fall into are compiled once each. It knows nothing about optimisers. */
 import type { Graph } from "../graph/index.ts";
 import { dropoutInput, dropoutPool, poolSize } from "../lora/index.ts";
-import type { Backend, CompileOptions, Executable, Feed, Resident } from "../runtime/index.ts";
+import {
+  disposePrograms,
+  type Backend,
+  type CompileOptions,
+  type Executable,
+  type Feed,
+  type Programs,
+  type Resident,
+} from "../runtime/index.ts";
 import { f32, type HostTensor } from "../util/index.ts";
 import type { Loss, StepShape, TrainingBatch } from "./losses/loss.ts";
 import { addCounts, addSums, countsOf, metricSums, type Counts, type MetricSums } from "./metrics.ts";
@@ -43,7 +51,7 @@ const runner = <Batch extends TrainingBatch>(
   compileOptions: CompileOptions,
 ): StepRunner<Batch> => {
   const { loss, model } = options;
-  const compiled = new Map<string, Promise<Executable>>();
+  const compiled: Programs = new Map();
   // Uploaded with the first batch, and fed to every one.
   let constants: Promise<[name: string, resident: Resident][]> | undefined;
   const uploadConstants = (): Promise<[string, Resident][]> =>
@@ -87,9 +95,8 @@ const runner = <Batch extends TrainingBatch>(
       };
     },
     dispose: async () => {
-      // What failed to compile or to be uploaded has nothing to free, and whoever asked for it knows.
-      for (const done of await Promise.allSettled(compiled.values())) if (done.status === "fulfilled") await done.value.dispose();
-      compiled.clear();
+      await disposePrograms(compiled);
+      // What failed to be uploaded has nothing to free, and whoever asked for it knows.
       for (const [, resident] of (await constants?.catch(() => undefined)) ?? []) await backend.release(resident);
       constants = undefined;
     },
