@@ -286,7 +286,7 @@ export const cachedAttention = ({ positions, maxPositions, bias, past, present }
         : reshape(softmax(add(reshape(scores, [B, H, T, S]), added)), [B, K, N, M, S]);
       const now = matmul(slice(p, lastAxis, S - T, S), values); // (B, K, N, M, D)
       const o = cached === undefined ? now : add(matmul(slice(p, lastAxis, 0, S - T), cached.values), now);
-      return T === 1 ? reshape(o, [B, T, H, D]) : transpose(reshape(o, [B, H, T, D]), [0, 2, 1, 3]);
+      return transpose(reshape(o, [B, H, T, D]), [0, 2, 1, 3]);
     },
   };
 };

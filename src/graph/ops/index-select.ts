@@ -58,7 +58,7 @@ const scatterAddOp: Op<{ shape: readonly number[] }> = {
       int64s(lowering, shape),
     ]);
     // Turned before they are widened: WebGPU turns integers of 32 bits only.
-    const turned = lowering.emit("Reshape", [indices, int64s(lowering, [...inputs[1].shape, 1])]);
+    const turned = lowering.view(indices, [...inputs[1].shape, 1]);
     const places = inputs[1].dtype === "i64" ? turned : lowering.emit("Cast", [turned], { to: { int: 7 } });
     return lowering.emit("ScatterND", [base, places, rows], { reduction: { text: "add" } });
   },
@@ -76,7 +76,7 @@ export const scatterAdd = (rows: Tensor, indices: Tensor, shape: readonly number
   node(scatterAddOp, [rows, indices], { shape });
 
 // Not Unsqueeze, which WebGPU leaves to the CPU for integers.
-const asColumn = (lowering: Lowering, indices: string): string => lowering.emit("Reshape", [indices, int64s(lowering, [-1, 1])]); // (N, 1)
+const asColumn = (lowering: Lowering, indices: string): string => lowering.view(indices, [-1, 1]); // (N, 1)
 
 const pickOp: Op<undefined> = {
   name: "pick",

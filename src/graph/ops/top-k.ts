@@ -23,19 +23,18 @@ const blockOf = (size: number, k: number): number | undefined =>
 const lowerInBlocks = (lowering: Lowering, x: string, shape: readonly number[], k: number, block: number): string => {
   const size = shape[shape.length - 1];
   const [rows, blocks] = [sizeOf(shape) / size, size / block];
-  const whole = (data: readonly number[], to: readonly number[]): string =>
-    lowering.constant({ dtype: "i64", shape: to, data: BigInt64Array.from(data, BigInt) });
   const maxima = lowering.emit("ReduceMax", [lowering.view(x, [rows, blocks, block]), int64s(lowering, [2])], { keepdims: { int: 0 } });
   const [chosen] = lowering.emitAll(2, "TopK", [lowerPlain(lowering, maxima, k, true), int64s(lowering, [k])], { largest: { int: 0 } });
-  const starts = whole(
-    Array.from({ length: rows }, (_, row) => row * blocks),
-    [rows, 1],
-  );
+  const starts = lowering.constant({
+    dtype: "i64",
+    shape: [rows, 1],
+    data: BigInt64Array.from({ length: rows }, (_, row) => BigInt(row * blocks)),
+  });
   const elements = lowering.emit("Gather", [lowering.view(x, [rows * blocks, block]), lowering.emit("Add", [chosen, starts])], {
     axis: { int: 0 },
   });
   const found = lowerPlain(lowering, lowering.view(elements, [rows, k * block]), k, true); // (rows, k) of k·block
-  const width = whole([block], [1]);
+  const width = int64s(lowering, [block]);
   const place = lowering.emit("GatherElements", [chosen, lowering.emit("Div", [found, width])], { axis: { int: 1 } });
   const offset = lowering.emit("Mod", [found, width]);
   return lowering.view(lowering.emit("Add", [lowering.emit("Mul", [place, width]), offset]), [...shape.slice(0, -1), k]);
