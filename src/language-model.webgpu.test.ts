@@ -1,20 +1,15 @@
 /** @file A model on WebGPU from its first training step to its merged text, held against the same on the CPU. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { scratchFolder } from "../test/scratch.ts";
 import { loadModel, type LanguageModel, type TextOptions } from "./language-model.ts";
 import type { WeightedAdapter } from "./lora/index.ts";
 import type { BaseOptions } from "./models/index.ts";
 import type { Device } from "./runtime/index.ts";
 
 const assets = resolve(import.meta.dirname, "../assets");
-const folder = mkdtempSync(join(tmpdir(), "lowrank-"));
-vi.stubEnv("LOWRANK_CACHE", join(folder, "cache"));
-afterAll(() => {
-  rmSync(folder, { recursive: true });
-  vi.unstubAllEnvs();
-});
+const folder = scratchFolder();
 
 const open = (device: Device, options: BaseOptions = {}): Promise<LanguageModel> =>
   loadModel(join(assets, "tiny"), { device, threads: 1, ...options });

@@ -1,20 +1,15 @@
 /** @file The programs of training and generation are computed on WebGPU alone: nothing of a step waits for the CPU. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { afterAll, expect, it, vi } from "vitest";
+import { expect, it, vi } from "vitest";
 import type { Graph, OpName } from "../src/graph/index.ts";
 import { loadModel } from "../src/language-model.ts";
 import type { BaseOptions } from "../src/models/index.ts";
+import { scratchFolder } from "./scratch.ts";
 import { runsOnWebgpuAlone } from "./without-fallback.ts";
 
 const assets = resolve(import.meta.dirname, "../assets");
-const folder = mkdtempSync(join(tmpdir(), "lowrank-"));
-vi.stubEnv("LOWRANK_CACHE", join(folder, "cache"));
-afterAll(() => {
-  rmSync(folder, { recursive: true });
-  vi.unstubAllEnvs();
-});
+const folder = scratchFolder();
 
 // Ranking, which only the gradient over a head in 8 bits needs.
 const leftToTheCpu: OpName = "top-k";
