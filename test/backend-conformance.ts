@@ -5,13 +5,16 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   add,
+  concat,
   constant,
   gather,
   input,
   matmul,
   multiply,
   program,
+  reshape,
   scalar,
+  scale,
   slice,
   weight,
   weightOf,
@@ -21,6 +24,8 @@ import type { Backend, Feed, Resident, Store } from "../src/runtime/index.ts";
 import { f32, i32, LowrankError, type HostTensor } from "../src/util/index.ts";
 import { evaluate } from "./evaluate.ts";
 import { storedWeight } from "./op-cases.ts";
+
+const scalar1 = constant(f32([1]));
 
 const doubled = () => program({ y: multiply(input("x", [1, 3]), scalar(2)) });
 
@@ -113,6 +118,50 @@ export const describeBackend = (name: string, create: () => Backend, skips: Read
       const view = f32(whole.subarray(1, 4), [1, 3]);
       expect(await executable.run({ x: view })).toEqual({ y: f32([2, 4, 6], [1, 3]) });
       expect(await executable.run({ x: await backend.upload(view) })).toEqual({ y: f32([2, 4, 6], [1, 3]) });
+    });
+
+    promise("reads pieces of a vector and returns joined pieces as one", async () => {
+      const [flat, other] = [input("flat", [7]), input("other", [3])];
+      const [a, b] = [reshape(slice(flat, 0, 0, 4), [2, 2]), slice(flat, 0, 4, 7)];
+      const first = slice(flat, 0, 0, 1); // overlaps with a
+      const outputs = {
+        joined: concat([reshape(multiply(a, scalar(2)), [-1]), add(b, first), b, scalar1, reshape(a, [-1])], 0),
+        wholes: concat([other, slice(other, 0, 1, 2)], 0), // read whole and in a piece
+        sliced: concat([reshape(a, [4]), first], 0),
+      };
+      const feeds = { flat: f32([1, 2, 3, 4, 5, 6, 7]), other: f32([8, 9, 10]) };
+      const expected = {
+        joined: f32([2, 4, 6, 8, 6, 7, 8, 5, 6, 7, 1, 1, 2, 3, 4]),
+        wholes: f32([8, 9, 10, 9]),
+        sliced: f32([1, 2, 3, 4, 1]),
+      };
+      expect(await evaluate(outputs, feeds, backend)).toEqual(expected);
+      const executable = await backend.compile(program(outputs));
+      const flatResident = await backend.upload(feeds.flat);
+      expect(await executable.run({ ...feeds, flat: flatResident }, { keep: ["wholes"] })).toMatchObject({ joined: expected.joined });
+      const kept = await executable.run(feeds, { keep: ["joined"] });
+      expect(await backend.download(kept["joined"] as Resident)).toEqual(expected.joined);
+    });
+
+    promise("takes memory for outputs and gives lent feeds back", async () => {
+      const x = input("x", [4]);
+      const y = concat([scale(slice(x, 0, 2, 4), 2), slice(x, 0, 0, 2)], 0);
+      const executable = await backend.compile(program({ y, z: reshape(scale(x, 3), [2, 2]) }));
+      const feed = f32([1, 2, 3, 4]);
+      let into = { y: f32(new Float32Array(4)), z: f32(new Float32Array(4), [2, 2]) };
+      const expected = { x: f32([1, 2, 3, 4]), y: f32([6, 8, 1, 2]), z: f32([3, 6, 9, 12], [2, 2]) };
+      let outputs = await executable.run({ x: feed }, { lend: ["x"], into });
+      expect(outputs).toEqual(expected);
+      // What came back goes in once more.
+      into = { y: outputs["y"], z: outputs["z"] } as typeof into;
+      outputs = await executable.run({ x: outputs["x"] }, { lend: ["x"], into });
+      expect(outputs).toEqual(expected);
+      const { x: lent, y: again } = outputs as Record<string, HostTensor>;
+      await refused(executable.run({ x: lent }, { lend: ["y"] }), /"y" is no host tensor among the feeds/);
+      await refused(executable.run({ x: lent }, { into: { z: again } }), /"z" is f32 \[2, 2\], its memory f32 \[4\]/);
+      await refused(executable.run({ x: lent }, { keep: ["y"], into: { y: again } }), /returns no output "y"/);
+      await refused(executable.run({ x: lent }, { into: { q: again } }), /returns no output "q"/);
+      expect(await executable.run({ x: lent })).toEqual({ y: expected.y, z: expected.z });
     });
 
     promise("keeps outputs, which feed other programs", async () => {

@@ -1,8 +1,17 @@
 /** @file Writes a program as ONNX ModelProto bytes; weights stay in their files and are referred to. It runs nothing. */
 import { parse, relative } from "node:path";
 import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
-import { operandsOf, type Graph, type Lowering, type OnnxAttribute, type TensorType, type WeightLocation } from "../graph/index.ts";
+import {
+  operandsOf,
+  type Graph,
+  type Lowering,
+  type OnnxAttribute,
+  type Tensor,
+  type TensorType,
+  type WeightLocation,
+} from "../graph/index.ts";
 import { LowrankError, type DType, type HostTensor, type TypedArray } from "../util/index.ts";
+import { cutInputs, joinedOutputs, type Piece } from "./flat-vectors.ts";
 import {
   ModelProtoSchema,
   type AttributeProtoSchema,
@@ -46,6 +55,14 @@ export const zeroInput = `${own}zero`;
 const largestShared = 1 << 14;
 const latin1 = new TextDecoder("latin1");
 
+/** An input or output of the model that is a part of one of the program's. */
+export interface Part {
+  readonly name: string;
+  /** Elements before it. */
+  readonly offset: number;
+  readonly shape: readonly number[];
+}
+
 /** A weight by its name in the checkpoint. */
 export interface StoredWeight {
   readonly name: string;
@@ -62,6 +79,11 @@ export interface OnnxModel {
   readonly prepacks: boolean;
   /** Stored weights that are inputs, by name: on WebGPU every program would else have copies of its own in the device's memory. */
   readonly fed: Readonly<Record<string, StoredWeight>>;
+  /** Inputs and outputs of the program that the model has in parts, which may lie one after another in one vector, by name. */
+  readonly parts: {
+    readonly inputs: Readonly<Record<string, readonly Part[]>>;
+    readonly outputs: Readonly<Record<string, readonly Part[]>>;
+  };
 }
 
 // What the Node binding hands from one program to another without leaving the device.
@@ -97,8 +119,21 @@ const storedInitializer = (
 const bytesOf = ({ buffer, byteOffset, byteLength }: TypedArray): Uint8Array =>
   new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 
+const partsOf = (pieces: ReadonlyMap<string, readonly Piece[]>): Record<string, Part[]> =>
+  Object.fromEntries(
+    [...pieces].map(([name, list]) => [
+      name,
+      list.map(({ tensor, offset }, index) => ({ name: `${own}${name}.${index}`, offset, shape: tensor.shape })),
+    ]),
+  );
+
+const noPieces: ReadonlyMap<string, readonly Piece[]> = new Map();
+
 /** Lowers a program for a device; the same program gives the same bytes. */
 export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): OnnxModel => {
+  // Each part is sent to a device, and fetched from there, by itself, so that there the vector goes whole.
+  const [cut, concatenated] = device === "cpu" ? [cutInputs(graph), joinedOutputs(graph)] : [noPieces, noPieces];
+  const cutParts = partsOf(cut);
   const nodes: MessageInitShape<typeof NodeProtoSchema>[] = [];
   const initializers: MessageInitShape<typeof TensorProtoSchema>[] = [];
   const inputs: MessageInitShape<typeof ValueInfoProtoSchema>[] = [];
@@ -193,8 +228,14 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
     },
   };
 
-  const names = new Map<unknown, string>();
-  for (const tensor of graph.order)
+  const names = new Map<Tensor, string>();
+  for (const [name, pieces] of cut)
+    pieces.forEach(({ tensor }, index) => names.set(tensor, lowering.input(cutParts[name][index].name, tensor)));
+  const leftOut = new Set([...cut.keys()].map((name) => graph.inputs.get(name)!));
+  for (const tensor of graph.order) {
+    // So is what lies between a vector and its parts.
+    if (!names.has(tensor) && operandsOf(tensor).some((operand) => leftOut.has(operand))) leftOut.add(tensor);
+    if (names.has(tensor) || leftOut.has(tensor)) continue;
     names.set(
       tensor,
       tensor.op.onnx(
@@ -203,6 +244,7 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
         tensor,
       ),
     );
+  }
 
   if (roots.size > 1)
     throw new LowrankError("unsupported", `The weights lie on several drives (${[...roots].join(", ")}).`, {
@@ -212,7 +254,17 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
   // What a node makes takes its output's name; Identity gives one to an input or a weight, and to what is returned twice.
   const made = new Set(nodes.flatMap(({ output }) => output!));
   const renamed = new Map<string, string>();
-  const outputs = Object.entries(graph.outputs).map(([name, tensor]) => {
+  /** What a view lies on: an output of its own would be a copy. */
+  const ownerOf = (tensor: Tensor): Tensor =>
+    tensor.op.isView === true && names.has(tensor.inputs[0]) ? ownerOf(tensor.inputs[0]) : tensor;
+  const joined = new Map(
+    [...concatenated].map(([name, pieces]) => [name, pieces.map((piece) => ({ ...piece, tensor: ownerOf(piece.tensor) }))]),
+  );
+  const joinedParts = partsOf(joined);
+  const returned = Object.entries(graph.outputs).flatMap(([name, tensor]): [string, Tensor][] =>
+    joined.has(name) ? joined.get(name)!.map((piece, index) => [joinedParts[name][index].name, piece.tensor]) : [[name, tensor]],
+  );
+  const outputs = returned.map(([name, tensor]) => {
     const value = names.get(tensor)!;
     if (made.has(value) && !renamed.has(value)) renamed.set(value, name);
     else
@@ -257,5 +309,6 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
       output: outputs,
     },
   });
-  return { bytes: toBinary(ModelProtoSchema, model), root: [...roots][0], needsZero, prepacks, fed: Object.fromEntries(neededFed) };
+  const parts = { inputs: cutParts, outputs: joinedParts };
+  return { bytes: toBinary(ModelProtoSchema, model), root: [...roots][0], needsZero, prepacks, fed: Object.fromEntries(neededFed), parts };
 };

@@ -27,6 +27,10 @@ export interface RunOptions {
   /** Outputs that stay with the backend; they come back as `Resident`. */
   readonly keep?: readonly string[];
   readonly store?: readonly Store[];
+  /** Host tensors among the feeds whose memory moves to the backend instead of being copied; it comes back beside the outputs, under the feed's name. */
+  readonly lend?: readonly string[];
+  /** Memory for outputs, of their very types, by name: it moves to the backend and comes back as the output. */
+  readonly into?: Readonly<Record<string, HostTensor>>;
 }
 
 /** A compiled program. */

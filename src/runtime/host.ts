@@ -54,11 +54,20 @@ export const checkWrite = (into: Resident, row: number, tensor: HostTensor): voi
 };
 
 /** Throws `invalid-argument` for what is fed, kept or stored and does not fit the program. */
-export const checkRun = (graph: Graph, feeds: Readonly<Record<string, Feed>>, { keep = [], store = [] }: RunOptions): void => {
+export const checkRun = (graph: Graph, feeds: Readonly<Record<string, Feed>>, options: RunOptions): void => {
+  const { keep = [], store = [], lend = [], into = {} } = options;
   checkFeeds(graph, feeds);
-  for (const name of [...keep, ...store.map(({ output }) => output)])
-    if (!Object.hasOwn(graph.outputs, name)) refuse(`The program has no output "${name}".`);
+  const stays = new Set([...keep, ...store.map(({ output }) => output)]);
+  for (const name of stays) if (!Object.hasOwn(graph.outputs, name)) refuse(`The program has no output "${name}".`);
   for (const entry of store) checkStore(graph.outputs[entry.output], entry);
+  for (const name of lend)
+    if (feeds[name] === undefined || isResident(feeds[name])) refuse(`"${name}" is no host tensor among the feeds, and cannot be lent.`);
+  for (const [name, memory] of Object.entries(into)) {
+    const type = graph.outputs[name];
+    if (type === undefined || stays.has(name)) refuse(`The program returns no output "${name}" that could be written into memory.`);
+    if (typeText(memory) !== typeText(type)) refuse(`The output "${name}" is ${typeText(type)}, its memory ${typeText(memory)}.`);
+    checkHost(`The memory of "${name}"`, memory);
+  }
 };
 
 /** The same tensor in a buffer of its own: a view into a larger buffer takes its neighbours along to another thread. */

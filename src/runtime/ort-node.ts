@@ -18,6 +18,8 @@ export interface OrtOptions {
 const sendable = (feeds: Readonly<Record<string, Feed>>): Record<string, Feed> =>
   Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [name, isResident(feed) ? feed : compact(feed)]));
 
+const buffersOf = (tensors: readonly HostTensor[]): ArrayBuffer[] => [...new Set(tensors.map(({ data }) => data.buffer as ArrayBuffer))];
+
 /**
  * A backend on ONNX Runtime.
  * @example
@@ -27,14 +29,17 @@ const sendable = (feeds: Readonly<Record<string, Feed>>): Record<string, Feed> =
  * await backend.dispose();
  */
 export const ortBackend = ({ device = "cpu", threads = availableParallelism() }: OrtOptions = {}): Backend => {
-  const { call, end } = startEngine({ device, threads });
+  const { call, callWith, end } = startEngine({ device, threads });
   let disposed = false;
   const compile = async (graph: Graph, compileOptions: CompileOptions = {}): Promise<Executable> => {
     const session = await call("compile", emitOnnx(graph, device), compileOptions);
     return {
       run: async (feeds, options = {}) => {
         checkRun(graph, feeds, options);
-        const { hosts, residents } = await call("run", session, sendable(feeds), options);
+        const { lend = [], into = {} } = options;
+        const [sent, memory] = [sendable(feeds), Object.fromEntries(Object.entries(into).map(([name, tensor]) => [name, compact(tensor)]))];
+        const moved = buffersOf([...lend.map((name) => sent[name] as HostTensor), ...Object.values(memory)]);
+        const { hosts, residents } = await callWith(moved, "run", session, sent, { ...options, into: memory });
         return { ...hosts, ...residents };
       },
       dispose: async () => {

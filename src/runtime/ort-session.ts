@@ -1,6 +1,6 @@
 /** @file ONNX Runtime on the calling thread: sessions, resident tensors, runs. It blocks while it runs; `ort-node.ts` moves it to a worker. */
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
-import type { OnnxModel, StoredWeight } from "../onnx/index.ts";
+import type { OnnxModel, Part, StoredWeight } from "../onnx/index.ts";
 import { zeroInput } from "../onnx/index.ts";
 import { f32, LowrankError, messageOf, sizeOf, type HostTensor } from "../util/index.ts";
 import type { CompileOptions, Feed, Resident, RunOptions } from "./backend.ts";
@@ -69,7 +69,22 @@ interface Compiled {
   /** Weights that the program takes as inputs. */
   readonly fed: Readonly<Record<string, Tensor>>;
   readonly weights: readonly StoredWeight[];
+  readonly parts: OnnxModel["parts"];
 }
+
+/** The parts of a tensor that lies whole. */
+const split = ({ dtype, data }: HostTensor, parts: readonly Part[]): [name: string, part: Tensor][] =>
+  parts.map(({ name, offset, shape }) => [name, ortTensor({ dtype, shape, data: data.subarray(offset, offset + sizeOf(shape)) })]);
+
+/** Memory for the outputs that have some, and for those that come in parts. */
+const memoryOf = (parts: OnnxModel["parts"]["outputs"], into: Readonly<Record<string, HostTensor>> = {}): Record<string, HostTensor> => ({
+  ...Object.fromEntries(
+    Object.entries(parts)
+      .filter(([name]) => into[name] === undefined)
+      .map(([name, list]) => [name, f32(new Float32Array(list.reduce((sum, { shape }) => sum + sizeOf(shape), 0)))]),
+  ),
+  ...into,
+});
 
 export const createEngine = (options: EngineOptions): Engine => {
   const sessions = new Map<number, Compiled>();
@@ -82,7 +97,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     write: residents.write,
     download: residents.get,
     release: residents.release,
-    compile: async ({ bytes, root, needsZero, prepacks, fed: wanted }, compileOptions = {}) => {
+    compile: async ({ bytes, root, needsZero, prepacks, fed: wanted, parts }, compileOptions = {}) => {
       const weights: StoredWeight[] = [];
       try {
         const fed: Record<string, Tensor> = {};
@@ -91,7 +106,7 @@ export const createEngine = (options: EngineOptions): Engine => {
           fed[name] = await onDevice.take(weight);
         }
         const session = await InferenceSession.create(bytes, sessionOptions(options, { root, prepacks }, compileOptions));
-        sessions.set(next, { session, needsZero, fed, weights });
+        sessions.set(next, { session, needsZero, fed, weights, parts });
         return next++;
       } catch (error) {
         for (const weight of weights) onDevice.giveBack(weight);
@@ -118,12 +133,26 @@ export const createEngine = (options: EngineOptions): Engine => {
       if (compiled === undefined) throw new LowrankError("invalid-argument", "A program was run after its disposal.");
       for (const { into } of run.store ?? []) residents.get(into);
       const inputs: Record<string, Tensor> = { ...compiled.fed };
-      for (const [name, feed] of Object.entries(feeds)) inputs[name] = ortTensor(isResident(feed) ? residents.get(feed) : feed);
+      const { inputs: cut, outputs: joined } = compiled.parts;
+      for (const [name, feed] of Object.entries(feeds)) {
+        const tensor = isResident(feed) ? residents.get(feed) : feed;
+        if (cut[name] === undefined) inputs[name] = ortTensor(tensor);
+        else for (const [part, value] of split(tensor, cut[name])) inputs[part] = value;
+      }
       if (compiled.needsZero) inputs[zeroInput] = new Tensor("float32", new Float32Array(1), [1]);
-      const outputs = await compiled.session.run(inputs).catch((error: unknown) => {
+      const memory = memoryOf(joined, run.into);
+      const fetches: Record<string, Tensor | null> = Object.fromEntries(compiled.session.outputNames.map((name) => [name, null]));
+      for (const [name, tensor] of Object.entries(memory))
+        if (joined[name] === undefined) fetches[name] = ortTensor(tensor);
+        else for (const [part, value] of split(tensor, joined[name])) fetches[part] = value;
+      const outputs = await compiled.session.run(inputs, fetches).catch((error: unknown) => {
         throw backendError("ONNX Runtime failed to run the program", error);
       });
-      return residents.settle(Object.fromEntries(Object.entries(outputs).map(([name, output]) => [name, hostTensor(output)])), run);
+      const returned = Object.entries(outputs).filter(([name]) => fetches[name] === null);
+      const made = Object.fromEntries(returned.map(([name, output]) => [name, hostTensor(output)]));
+      const { hosts, residents: stayed } = residents.settle({ ...made, ...memory }, run);
+      const lent = Object.fromEntries((run.lend ?? []).map((name) => [name, feeds[name] as HostTensor]));
+      return { hosts: { ...hosts, ...lent }, residents: stayed };
     },
   };
 };

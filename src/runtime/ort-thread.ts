@@ -11,6 +11,12 @@ type Method = keyof Engine;
 /** An engine on a thread. */
 export interface RemoteEngine {
   call<M extends Method>(method: M, ...parameters: Parameters<Engine[M]>): Promise<Awaited<ReturnType<Engine[M]>>>;
+  /** The same, with buffers among the parameters that move to the thread instead of being copied. */
+  callWith<M extends Method>(
+    moved: readonly ArrayBuffer[],
+    method: M,
+    ...parameters: Parameters<Engine[M]>
+  ): Promise<Awaited<ReturnType<Engine[M]>>>;
   /** Rejects what waits, and frees everything. */
   end(): Promise<void>;
 }
@@ -22,7 +28,13 @@ interface Waiting {
 }
 
 interface Thread {
-  post(engine: number, options: EngineOptions, method: Method, parameters: readonly unknown[]): Promise<never>;
+  post(
+    engine: number,
+    options: EngineOptions,
+    method: Method,
+    parameters: readonly unknown[],
+    moved?: readonly ArrayBuffer[],
+  ): Promise<never>;
   /** Rejects what waits for an engine. */
   reject(engine: number, error: LowrankError): void;
   end(): Promise<void>;
@@ -58,14 +70,14 @@ const startThread = (): Thread => {
     else call.resolve(reply.value as never);
   });
   return {
-    post: (engine, options, method, parameters) =>
+    post: (engine, options, method, parameters, moved = []) =>
       new Promise((resolve, reject) => {
         if (broken !== undefined) return reject(broken);
         // Only a pending call keeps the process alive; an idle backend does not.
         if (waiting.size === 0) worker.ref();
         const id = next++;
         waiting.set(id, { engine, resolve, reject });
-        worker.postMessage({ id, engine, options, method, parameters });
+        worker.postMessage({ id, engine, options, method, parameters }, moved);
       }),
     reject: (engine, error) => reject(error, engine),
     end: async () => void (await worker.terminate()),
@@ -87,8 +99,11 @@ export const startEngine = (options: EngineOptions): RemoteEngine => {
   const thread = isShared ? keptThread(options.device) : startThread();
   const number = engines++;
   let ended: LowrankError | undefined;
+  const callWith: RemoteEngine["callWith"] = (moved, method, ...parameters) =>
+    ended === undefined ? thread.post(number, options, method, parameters, moved) : Promise.reject(ended);
   return {
-    call: (method, ...parameters) => (ended === undefined ? thread.post(number, options, method, parameters) : Promise.reject(ended)),
+    call: (method, ...parameters) => callWith([], method, ...parameters),
+    callWith,
     end: async () => {
       if (ended !== undefined) return;
       ended = new LowrankError("backend-failed", "The backend has been disposed.");

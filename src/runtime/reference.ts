@@ -55,8 +55,13 @@ export const referenceBackend = (): Backend => {
         const values = evaluate(graph.order, leaves);
         // Copies, because a value may be the very array of a constant, a feed or a resident tensor.
         const outputs = Object.fromEntries(Object.entries(graph.outputs).map(([name, tensor]) => [name, copy(values.get(tensor)!)]));
+        const { lend = [], into = {} } = options;
+        for (const [name, memory] of Object.entries(into)) {
+          memory.data.set(outputs[name].data as never);
+          outputs[name] = memory;
+        }
         const result = residents.settle(outputs, options);
-        return { ...result.hosts, ...result.residents };
+        return { ...result.hosts, ...result.residents, ...Object.fromEntries(lend.map((name) => [name, feeds[name]])) };
       },
       dispose: async () => {
         closed = true;

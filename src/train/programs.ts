@@ -33,8 +33,8 @@ export interface StepRunner<Batch extends TrainingBatch = TrainingBatch> {
   isReady(batch: Batch): boolean;
   /** Compiles the batch's program. */
   prepare(batch: Batch): Promise<void>;
-  /** Runs a batch; `dropoutSeed` and `step` choose the dropout masks. */
-  run(batch: Batch, parameters: Float32Array, dropoutSeed: number, step: number): Promise<StepResult>;
+  /** Runs a batch; `dropoutSeed` and `step` choose the dropout masks. Memory that is given for the gradient is used up and comes back as it. */
+  run(batch: Batch, parameters: Float32Array, dropoutSeed: number, step: number, memory?: Float32Array): Promise<StepResult>;
   dispose(): Promise<void>;
 }
 
@@ -61,6 +61,14 @@ const runner = <Batch extends TrainingBatch>(
         await backend.upload(tensor),
       ]),
     );
+  // A copy of the parameters that goes to the backend and back; none while it is there.
+  let copy: Float32Array | undefined;
+  const copyOf = (parameters: Float32Array): Float32Array => {
+    const memory = copy ?? new Float32Array(parameters.length);
+    copy = undefined;
+    memory.set(parameters);
+    return memory;
+  };
   const executableFor = (shape: StepShape): Promise<Executable> => {
     const executable = compiled.get(shapeKey(shape)) ?? backend.compile(build({ ...options, shape }), compileOptions);
     compiled.set(shapeKey(shape), executable);
@@ -72,20 +80,22 @@ const runner = <Batch extends TrainingBatch>(
     prepare: async (batch) => {
       await executableFor(loss.shapeOf(batch));
     },
-    run: async (batch, parameters, dropoutSeed, step) => {
+    run: async (batch, parameters, dropoutSeed, step, memory) => {
       const shape = loss.shapeOf(batch);
       const executable = await executableFor(shape);
       constants ??= uploadConstants();
       const feeds: Record<string, Feed> = {
         ...loss.feeds(batch, shape),
         ...Object.fromEntries(await constants),
-        parameters: f32(parameters),
+        parameters: f32(copyOf(parameters)),
       };
       if (dropout > 0) {
         const widest = widestInput(model, shape);
         feeds[dropoutInput] = f32(dropoutPool(widest, dropout, dropoutSeed, step), [poolSize(widest)]);
       }
-      const outputs = (await executable.run(feeds)) as Record<string, HostTensor>;
+      const into: Record<string, HostTensor> = memory === undefined ? {} : { gradient: f32(memory) };
+      const outputs = (await executable.run(feeds, { lend: ["parameters"], into })) as Record<string, HostTensor>;
+      copy = outputs["parameters"].data as Float32Array;
       return {
         loss: Number(outputs["loss"].data[0]),
         weight: Number(outputs["weight"].data[0]),

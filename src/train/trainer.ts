@@ -85,17 +85,19 @@ interface Update {
   readonly metrics: Metrics;
 }
 
-const addInto = (sum: Float32Array | undefined, term: Float32Array): Float32Array => {
-  if (sum === undefined) return term;
+const addInto = (sum: Float32Array, term: Float32Array): void => {
   for (let index = 0; index < sum.length; index++) sum[index] += term[index];
-  return sum;
 };
+
+/** Memory of gradients, used again from update to update. */
+type GradientMemory = Float32Array[];
 
 /** One update: gradients summed over micro-batches, divided by all their weights, clipped, applied. */
 async function* update<Batch extends TrainingBatch>(
   options: TrainerOptions<Batch>,
   position: Position,
   step: number,
+  memory: GradientMemory,
 ): AsyncGenerator<TrainEvent, Update> {
   const { training, parameters, optimiser, schedule, maxGradientNorm, seed } = options;
   let gradient: Float32Array | undefined;
@@ -103,9 +105,13 @@ async function* update<Batch extends TrainingBatch>(
   let metrics: MetricSums = {};
   for (const batch of microBatches(options, position)) {
     yield* prepared(training, batch);
-    const result = await training.run(batch, parameters, random(seed, step).integer(2 ** 31), micro++);
+    const result = await training.run(batch, parameters, random(seed, step).integer(2 ** 31), micro++, memory.pop());
     if (!Number.isFinite(result.loss)) throw diverged("The loss", step, step - 1, placesOf(batch));
-    gradient = addInto(gradient, result.gradient);
+    if (gradient === undefined) gradient = result.gradient;
+    else {
+      addInto(gradient, result.gradient);
+      memory.push(result.gradient);
+    }
     loss += result.loss;
     weight += result.weight;
     tokens += batch.tokens;
@@ -117,6 +123,7 @@ async function* update<Batch extends TrainingBatch>(
     throw diverged("The gradient", step, step - 1, placesOf(first));
   }
   optimiser.update(parameters, gradient!, learningRateAt(schedule, step - 1), factor);
+  memory.push(gradient!);
   return { loss: loss / weight, gradientNorm, tokens, weight, metrics: meansOf(metrics) };
 }
 
@@ -187,11 +194,12 @@ export async function* train<Batch extends TrainingBatch>(options: TrainerOption
   };
 
   // A checkpoint may be that of a run's very end.
+  const memory: GradientMemory = [];
   let reason = ended();
   while (reason === undefined) {
     const start = performance.now();
     step += 1;
-    const result = yield* update(options, position, step);
+    const result = yield* update(options, position, step, memory);
     const seconds = (performance.now() - start) / 1000;
     position = advance(options, position);
     tokens += result.tokens;

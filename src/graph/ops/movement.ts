@@ -184,4 +184,11 @@ const joined = (inputs: readonly Tensor[], axis: number): Tensor =>
     axis,
   );
 
+/** What is sliced off, undefined for any other tensor. */
+export const spanOf = (tensor: Tensor): Span | undefined => (tensor.op === (sliceOp as Op) ? (tensor.attributes as Span) : undefined);
+
+/** The axis along which a tensor is made of its inputs, undefined for one that is made otherwise. */
+export const concatAxisOf = (tensor: Tensor): number | undefined =>
+  tensor.op === (concatOp as Op) ? (tensor.attributes as { axis: number }).axis : undefined;
+
 export const movementOps = { reshape: reshapeOp, transpose: transposeOp, slice: sliceOp, pad: padOp, concat: concatOp };
