@@ -23,6 +23,7 @@ export { sequenceToSequence, type SourcedRows, type SourcedShape } from "./losse
 export { adamw, type AdamWOptions } from "./optim/adamw.ts";
 export type { Optimiser, OptimiserState } from "./optim/optimiser.ts";
 export { sgd } from "./optim/sgd.ts";
+export { cutIntoPasses } from "./passes.ts";
 export { lossRunner, meanLoss, shapeKey, trainingRunner, type StepRunner } from "./programs.ts";
 export { learningRateAt, schedules, type LearningRateSchedule } from "./schedule.ts";
 export { evaluationProgram, lossProgram, memorySettings, trainingProgram, type StepOptions } from "./step.ts";

@@ -109,6 +109,28 @@ const ofType = <Type extends TrainEvent["type"]>(events: readonly TrainEvent[], 
 const bytes = (...path: readonly string[]): Promise<Buffer> => readFile(join(folder, ...path));
 const weights = "adapter_model.safetensors";
 
+it.each([
+  [undefined, 4, 1],
+  ["int8", 1, 4],
+] as const)(
+  "cuts a batch of a base in %s into passes of %d rows, where longer ones are no faster",
+  async (precision, batchSize, accumulate) => {
+    const rounded = await openBase(join(folder, "base"), { ...(precision && { precision }) });
+    const planned = planAdapter(rounded.model, loraConfig({ r: 2 }));
+    const events = run({
+      backend,
+      subject: { method: "lora", base: rounded, stored: await startAdapter(planned, rounded, 1) },
+      settings: { ...settings, batchSize: 4, accumulate: 1, sequenceLength: 512, pack: true },
+      loss: nextToken,
+      data: dataset(tinyExamples([9, 16, 5])),
+      output: join(folder, `passes-${precision}`),
+    });
+    const { value } = await events.next();
+    expect(value).toMatchObject({ type: "run-start", plan: { batchSize, accumulate } });
+    await events.return(undefined);
+  },
+);
+
 describe("a run of any adapter kind", () => {
   const short = { ...settings, learningRate: 0.05, evalEvery: 0 };
   it.each<[string, LoraOptions]>([

@@ -4,7 +4,7 @@ import { fingerprint, planBatches, type Dataset, type EpochOptions } from "../da
 import { copyCompanions, makeFolder, tensorSources, writeCheckpoint } from "../formats/index.ts";
 import { saveAdapter, type StoredAdapter } from "../lora/index.ts";
 import { storedTensors, storedValues, type Base, type Model } from "../models/index.ts";
-import { viewOf } from "../nn/index.ts";
+import { precisions, viewOf, type Precision } from "../nn/index.ts";
 import type { Backend } from "../runtime/index.ts";
 import { LowrankError, messageOf, sizeOf, type HostTensor } from "../util/index.ts";
 import { linkedCheckpoint, listCheckpoints } from "./checkpoint-folders.ts";
@@ -16,6 +16,7 @@ import type { Optimiser } from "./optim/optimiser.ts";
 import { sgd } from "./optim/sgd.ts";
 import type { Loss, MemorySettings, StepShape, TrainingBatch } from "./losses/loss.ts";
 import { planMemory, programShapes, settingsIn, type MemoryPlan } from "./memory-plan.ts";
+import { cutIntoPasses } from "./passes.ts";
 import { lossRunner, trainingRunner } from "./programs.ts";
 import type { LearningRateSchedule } from "./schedule.ts";
 import { memorySettings } from "./step.ts";
@@ -207,6 +208,15 @@ const planOfMemory = <Example>({ subject, settings, loss, data, heldOut }: RunOp
   });
 };
 
+const precisionOf = (subject: Subject): Precision | undefined =>
+  subject.method === "pretrain" || subject.base.precision === undefined ? undefined : precisions[subject.base.precision];
+
+/** The settings of a run that no limit is set to. */
+const passesOf = <Example>({ subject, settings, loss, data }: RunOptions<Example>): Pick<RunSettings, "batchSize" | "accumulate"> => {
+  const tokensPerRow = settings.pack ? settings.sequenceLength : data.report.tokens / data.examples.length;
+  return cutIntoPasses({ ...settings, loss, tokensPerRow, enoughTokens: precisionOf(subject)?.enoughTokens });
+};
+
 const prefixed = (prefix: string, settings: object): Record<string, unknown> =>
   Object.fromEntries(Object.entries(settings).map(([key, value]) => [`${prefix}.${key}`, value]));
 
@@ -253,7 +263,7 @@ const resultFailed = (error: unknown, step: number, where: string): unknown => {
 export async function* run<Example>(given: RunOptions<Example>): AsyncGenerator<TrainEvent> {
   const { memoryLimit } = given;
   const memory = memoryLimit === undefined ? undefined : planOfMemory(given, memoryLimit);
-  const options = memory === undefined ? given : { ...given, settings: { ...given.settings, ...settingsIn(memory) } };
+  const options = { ...given, settings: { ...given.settings, ...(memory === undefined ? passesOf(given) : settingsIn(memory)) } };
   const { backend, settings, loss, output, resume = false, signal } = options;
   const epochBatches = epochsOf(options);
   const totalSteps = countSteps(epochBatches, settings);

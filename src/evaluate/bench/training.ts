@@ -1,9 +1,11 @@
 /** @file Measures whole training steps on random tokens: forward, backward, clipping, AdamW. It prints nothing. */
 import { loraConfig, planAdapter, startAdapter } from "../../lora/index.ts";
 import { storedTensors, type Base } from "../../models/index.ts";
+import { precisions } from "../../nn/index.ts";
 import { checkDevice, ortBackend, type OrtOptions } from "../../runtime/index.ts";
 import {
   adamw,
+  cutIntoPasses,
   estimateMemory,
   memorySettings,
   nextToken,
@@ -88,7 +90,9 @@ export const benchTraining = async (base: Base, options: TrainingBenchOptions, p
     const shapesOf = (rows: number) => ({ training: [nextToken.shapeOf(batchOf(rows, 0))], evaluation: [] });
     const step = { model, find: storedTensors(base), trainable: trainableAdapter(model, stored), loss: nextToken, tokens: 0 };
     const given = { batchSize, accumulate: 1, ...memorySettings(options) };
-    const settings = memoryLimit === undefined ? given : settingsIn(planMemory({ ...step, ...given, limit: memoryLimit, shapesOf }));
+    const { enoughTokens } = base.precision === undefined ? {} : precisions[base.precision];
+    const passes = { ...given, ...cutIntoPasses({ ...given, loss: nextToken, tokensPerRow: sequenceLength, enoughTokens }) };
+    const settings = memoryLimit === undefined ? passes : settingsIn(planMemory({ ...step, ...given, limit: memoryLimit, shapesOf }));
     const programs = { ...step, ...memorySettings(settings) };
     const training = trainingRunner(backend, programs);
     const totalSteps = warmupSteps + steps;

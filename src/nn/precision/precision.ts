@@ -9,6 +9,8 @@ import { nf4 } from "./nf4.ts";
 export interface Precision {
   /** Whether output embeddings and classifiers are held so too. */
   readonly heads: boolean;
+  /** Tokens from which on a longer pass over such weights is no faster; without it, the longest one is the fastest. */
+  readonly enoughTokens?: number;
   /** What takes the place of W (out, in), row-major. */
   round(W: Float32Array, outFeatures: number, inFeatures: number): Readonly<Record<string, HostTensor>>;
   /** The weight that the parts hold: (out, in), row-major. */
