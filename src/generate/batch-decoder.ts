@@ -139,7 +139,7 @@ export const batchDecoder = (backend: Backend, inference: Inference, programs: P
       const logits = await run({ B, T: 1, P: held.capacity }, rows, stepLanes, own, { cache: held });
       for (const row of tokens.keys()) rows[row] = { ...rows[row], length: rows[row].length + 1 };
       const V = model.head.outputs;
-      return new Map([...tokens.keys()].map((row) => [row, logits.slice(row * V, (row + 1) * V)]));
+      return new Map([...tokens.keys()].map((row) => [row, logits.subarray(row * V, (row + 1) * V)]));
     },
     leave: async (row) => {
       rows[row] = free;

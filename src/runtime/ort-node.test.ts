@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, expect, it } from "vitest";
-import { exp, input, matmul, program, scale, type Graph } from "../graph/index.ts";
+import { add, exp, input, matmul, program, scale, type Graph } from "../graph/index.ts";
 import { f32 } from "../util/index.ts";
-import { ortBackend } from "./index.ts";
+import { ortBackend, type Feed } from "./index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lowrank-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -92,4 +92,27 @@ it.each([
   );
   const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--import", "tsx", path], { cwd: resolve(source, "..") });
   expect([stdout, stderr]).toEqual(["1\n", ""]);
+});
+
+it("feeds what each run names, whether it stays with the backend, stayed before, or is released", async () => {
+  const backend = ortBackend({ threads: 1 });
+  const executable = await backend.compile(program({ y: add(input("a", [1]), input("b", [1])) }));
+  const [one, two] = [await backend.upload(f32([1])), await backend.upload(f32([2]))];
+  const sum = async (a: Feed, b: Feed): Promise<number> => ((await executable.run({ a, b })).y as { data: Float32Array }).data[0];
+  const sums = [
+    await sum(one, two),
+    await sum(one, two),
+    await sum(two, two),
+    await sum(f32([10]), two),
+    await sum(two, f32([20])),
+    await sum(one, one),
+  ];
+  expect(sums).toEqual([3, 3, 4, 12, 22, 2]);
+  await backend.release(one);
+  await expect(sum(one, one)).rejects.toMatchObject({
+    code: "invalid-argument",
+    message: expect.stringMatching(/after its release/) as string,
+  });
+  expect(await sum(two, two)).toBe(4);
+  await backend.dispose();
 });

@@ -15,8 +15,19 @@ export interface OrtOptions {
   readonly threads?: number;
 }
 
-const sendable = (feeds: Readonly<Record<string, Feed>>): Record<string, Feed> =>
-  Object.fromEntries(Object.entries(feeds).map(([name, feed]) => [name, isResident(feed) ? feed : compact(feed)]));
+/** What a run must be told: host tensors, and the residents that it was not fed before by that name. */
+const newFeeds = (feeds: Readonly<Record<string, Feed>>, told: Map<string, number>): Record<string, Feed> => {
+  const news: Record<string, Feed> = {};
+  for (const name in feeds) {
+    const feed = feeds[name];
+    if (!isResident(feed)) news[name] = compact(feed);
+    else if (told.get(name) !== feed.id) {
+      news[name] = feed;
+      told.set(name, feed.id);
+    }
+  }
+  return news;
+};
 
 const buffersOf = (tensors: readonly HostTensor[]): ArrayBuffer[] => [...new Set(tensors.map(({ data }) => data.buffer as ArrayBuffer))];
 
@@ -33,11 +44,15 @@ export const ortBackend = ({ device = "cpu", threads = availableParallelism() }:
   let disposed = false;
   const compile = async (graph: Graph, compileOptions: CompileOptions = {}): Promise<Executable> => {
     const session = await call("compile", emitOnnx(graph, device), compileOptions);
+    const told = new Map<string, number>();
     return {
       run: async (feeds, options = {}) => {
         checkRun(graph, feeds, options);
         const { lend = [], into = {} } = options;
-        const [sent, memory] = [sendable(feeds), Object.fromEntries(Object.entries(into).map(([name, tensor]) => [name, compact(tensor)]))];
+        const [sent, memory] = [
+          newFeeds(feeds, told),
+          Object.fromEntries(Object.entries(into).map(([name, tensor]) => [name, compact(tensor)])),
+        ];
         const moved = buffersOf([...lend.map((name) => sent[name] as HostTensor), ...Object.values(memory)]);
         const { hosts, residents } = await callWith(moved, "run", session, sent, { ...options, into: memory });
         return { ...hosts, ...residents };

@@ -45,6 +45,7 @@ const sessionOptions = (
 /** Sessions and resident tensors by number, so that a worker can be told about them in messages. */
 export interface Engine {
   compile(model: OnnxModel, options?: CompileOptions): Promise<number>;
+  /** Inputs that are not fed are those residents that an earlier run was fed last. */
   run(session: number, feeds: Readonly<Record<string, Feed>>, options: RunOptions): Promise<RunResult>;
   closeSession(session: number): Promise<void>;
   upload(tensor: HostTensor): Resident;
@@ -70,6 +71,8 @@ interface Compiled {
   readonly fed: Readonly<Record<string, Tensor>>;
   readonly weights: readonly StoredWeight[];
   readonly parts: OnnxModel["parts"];
+  /** Inputs by name that are residents until they are fed anew. */
+  readonly staying: Map<string, Resident>;
 }
 
 /** The parts of a tensor that lies whole. */
@@ -90,6 +93,12 @@ export const createEngine = (options: EngineOptions): Engine => {
   const sessions = new Map<number, Compiled>();
   const onDevice = deviceWeights();
   const residents = createResidents();
+  const wrappers = new WeakMap<HostTensor, Tensor>();
+  const wrapped = (tensor: HostTensor): Tensor => {
+    const wrapper = wrappers.get(tensor) ?? ortTensor(tensor);
+    wrappers.set(tensor, wrapper);
+    return wrapper;
+  };
   let next = 1;
   return {
     upload: residents.add,
@@ -106,7 +115,7 @@ export const createEngine = (options: EngineOptions): Engine => {
           fed[name] = await onDevice.take(weight);
         }
         const session = await InferenceSession.create(bytes, sessionOptions(options, { root, prepacks }, compileOptions));
-        sessions.set(next, { session, needsZero, fed, weights, parts });
+        sessions.set(next, { session, needsZero, fed, weights, parts, staying: new Map() });
         return next++;
       } catch (error) {
         for (const weight of weights) onDevice.giveBack(weight);
@@ -131,14 +140,17 @@ export const createEngine = (options: EngineOptions): Engine => {
     run: async (id, feeds, run) => {
       const compiled = sessions.get(id);
       if (compiled === undefined) throw new LowrankError("invalid-argument", "A program was run after its disposal.");
-      for (const { into } of run.store ?? []) residents.get(into);
+      const { staying } = compiled;
       const inputs: Record<string, Tensor> = { ...compiled.fed };
       const { inputs: cut, outputs: joined } = compiled.parts;
-      for (const [name, feed] of Object.entries(feeds)) {
-        const tensor = isResident(feed) ? residents.get(feed) : feed;
-        if (cut[name] === undefined) inputs[name] = ortTensor(tensor);
+      const put = (name: string, tensor: HostTensor): void => {
+        if (cut[name] === undefined) inputs[name] = wrapped(tensor);
         else for (const [part, value] of split(tensor, cut[name])) inputs[part] = value;
-      }
+      };
+      for (const [name, feed] of Object.entries(feeds)) if (isResident(feed)) staying.set(name, feed);
+      for (const [name, feed] of Object.entries(feeds)) if (!isResident(feed)) put(name, feed);
+      for (const { into } of run.store ?? []) residents.get(into);
+      for (const [name, resident] of staying) if (feeds[name] === undefined || isResident(feeds[name])) put(name, residents.get(resident));
       if (compiled.needsZero) inputs[zeroInput] = new Tensor("float32", new Float32Array(1), [1]);
       const memory = memoryOf(joined, run.into);
       const fetches: Record<string, Tensor | null> = Object.fromEntries(compiled.session.outputNames.map((name) => [name, null]));
