@@ -15,6 +15,7 @@ import {
   program,
   pullback,
   rematerialise,
+  retained,
   scalar,
   scale,
   sigmoid,
@@ -165,6 +166,25 @@ describe("checkpoint", () => {
   it("gives zeros to a source that the value does not use", async () => {
     const [dv] = pullback(checkpoint(tanh(x), [x, v]), dy, [v]);
     expect(numbersOf((await evaluate({ dv })).dv)).toEqual(Array.from({ length: 9 }, () => 0));
+  });
+
+  it("makes again what follows a retained value, which itself stays", async () => {
+    const part = (keep: (value: Tensor) => Tensor): { inner: Tensor; next: Tensor; y: Tensor } => {
+      const inner = keep(sigmoid(matmul(x, w)));
+      const hand = withGradient(inner, [x], [inner], (by, _, [s]) => [multiply(by, s)]);
+      const next = matmul(hand, v);
+      return { inner, next, y: tanh(next) };
+    };
+    const { inner, next, y } = part(retained);
+    const [dx, dv] = pullback(checkpoint(y, [x, v]), dy, [x, v]);
+    const graph = program({ y, dx, dv });
+    expect(countOf(graph, "sigmoid")).toBe(1);
+    expect(usersOf(graph, next)).toEqual([y]);
+    expect(usersOf(graph, inner).map(({ op }) => op.name)).toEqual(["with-gradient", "after"]);
+    const [plainX, plainV] = pullback(part((value) => value).y, dy, [x, v]);
+    const values = await evaluate({ dx, dv, plainX, plainV }, feeds);
+    expect(largestError(numbersOf(values.dx), numbersOf(values.plainX))).toBeLessThan(1e-6);
+    expect(largestError(numbersOf(values.dv), numbersOf(values.plainV))).toBeLessThan(1e-6);
   });
 
   it("takes its only source for its value", async () => {

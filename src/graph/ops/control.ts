@@ -46,15 +46,16 @@ export const withEagerGradient = (loss: Tensor, sources: readonly Tensor[], give
     (dy, _, saved) => saved.map((gradient) => multiply(gradient, dy)),
   );
 
-const rebuild = (value: Tensor, replacements: ReadonlyMap<Tensor, Tensor>): Tensor => {
+// What is retained waits for the token, where there is one: what is made from it would else be taken from the first time as well.
+const rebuild = (value: Tensor, replacements: ReadonlyMap<Tensor, Tensor>, token?: Tensor): Tensor => {
   const copies = new Map(replacements);
   for (const tensor of topological([value], new Set(replacements.keys()))) {
-    if (
-      copies.has(tensor) ||
-      tensor.op.isRetained === true ||
-      !tensor.inputs.some((input) => copies.get(input) !== undefined && copies.get(input) !== input)
-    )
+    if (copies.has(tensor)) continue;
+    if (tensor.op.isRetained === true) {
+      if (token !== undefined) copies.set(tensor, after(tensor, token));
       continue;
+    }
+    if (!tensor.inputs.some((input) => copies.get(input) !== undefined && copies.get(input) !== input)) continue;
     const inputs = tensor.inputs.map((input) => copies.get(input) ?? input);
     // What is computed again here is kept while it is needed, not made a third time.
     copies.set(tensor, tensor.op.remake === undefined ? node(tensor.op, inputs, tensor.attributes) : inputs[0]);
@@ -75,7 +76,7 @@ const checkpointOp: Op<undefined> = {
   // The segment is rebuilt from its sources, which wait for dy: so the recomputation runs next to its use, not early.
   grad: ({ inputs: [value, ...sources] }, dy) => {
     const again = sources.map((source, index) => (index === 0 ? after(source, dy) : source));
-    const copy = rebuild(value, new Map(sources.map((source, index) => [source, again[index]])));
+    const copy = rebuild(value, new Map(sources.map((source, index) => [source, again[index]])), dy);
     return [undefined, ...pullback(copy, dy, again)];
   },
   onnx: (_, [value]) => value,
