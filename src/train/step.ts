@@ -63,6 +63,13 @@ const withPenalties = (parts: LossParts, penalties: readonly Tensor[]): LossPart
   return { ...parts, objective: add(parts.loss, sum), metrics: { ...parts.metrics, penalty: { sum, weight: parts.weight } } };
 };
 
+// What so few tokens leave behind takes little memory, and making it again takes a twentieth of the time.
+const keptTokens = 512;
+
+/** Whether norms and attention weights are kept for the backward pass. */
+const keepOf = ({ keep, recompute, shape: { B, T } }: Pick<StepOptions, "keep" | "recompute" | "shape">): boolean =>
+  keep ?? (recompute !== true && B * T <= keptTokens);
+
 /** How a training step is compiled. */
 export const stepCompilation: CompileOptions = { rewrites: false };
 
@@ -77,6 +84,7 @@ export const memorySettings = ({ recompute, keep, chunk }: MemorySettings): Memo
 export const trainingProgram = (options: StepOptions): Graph => {
   const { model, find, trainable, loss, shape } = options;
   const tensors = trainedTensors(trainable, input("parameters", [trainable.layout.size]));
+  const keep = keepOf(options);
   const dropout = trainable.dropout === 0 ? undefined : pooledDropout(widestInput(model, shape));
   const routers: RoutedTokens[] = [];
   const context: LossContext = {
@@ -85,7 +93,7 @@ export const trainingProgram = (options: StepOptions): Graph => {
     reference: () => modelModules(model, find),
     differentiable: true,
     ...(model.balance && { onRouting: (logits, segments) => void routers.push({ logits, weights: isToken(segments) }) }),
-    ...memorySettings(options),
+    ...memorySettings({ ...options, keep }),
   };
   const plain = loss.build(context, shape);
   const { objective, ...parts } = withPenalties(plain, [
@@ -93,7 +101,7 @@ export const trainingProgram = (options: StepOptions): Graph => {
     ...(model.balance && routers.length > 0 ? [scale(loadBalance(routers, model.balance.perToken), model.balance.coefficient)] : []),
   ]);
   const gradient = concat(
-    gradients(objective, [...tensors.values()], { remakes: options.keep !== true }).map((part) => reshape(part, [-1])),
+    gradients(objective, [...tensors.values()], { remakes: !keep }).map((part) => reshape(part, [-1])),
     0,
   );
   return program({ ...outputsOf(parts), gradient });

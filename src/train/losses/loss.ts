@@ -28,7 +28,7 @@ export interface StepShape {
 export interface MemorySettings {
   /** Whether layers' inner values are computed again for the backward pass; default from 1,024 tokens on. */
   readonly recompute?: boolean;
-  /** Whether norms and attention weights are kept for the backward pass, rather than made again; default no. */
+  /** Whether norms and attention weights are kept for the backward pass, rather than made again; default up to 512 tokens at once, unless layers are computed again. */
   readonly keep?: boolean;
   /** Labelled positions whose logits exist at once; default as many as take 32 MB. */
   readonly chunk?: number;
