@@ -234,12 +234,26 @@ describe("experts that are to be used alike", () => {
 });
 
 describe("what is kept for the backward pass", () => {
+  const [one] = batches(tinyExamples([9]), 1, 32, true);
+
   it("is made again unless there is room for it: one softmax and two norms a layer", () => {
     const { layers } = adaptedModel().model;
     const count = (keep: boolean, op: OpName): number =>
       countOf(trainingProgram({ ...adaptedModel(), keep, shape: nextToken.shapeOf(batches(tinyExamples([9]), 1, 32, true)[0]) }), op);
     expect(count(false, "softmax") - count(true, "softmax")).toBe(layers);
     expect(count(false, "rms-norm") - count(true, "rms-norm")).toBe(2 * layers);
+  });
+
+  it.each([
+    [512, {}, true],
+    [513, {}, false],
+    [512, { recompute: true }, false],
+    [513, { keep: true }, true],
+  ])("is kept by default up to 512 tokens at once, unless layers are computed again: %d, %o", (T, settings, isKept) => {
+    const softmaxes = (given: MemorySettings): number =>
+      countOf(trainingProgram({ ...adaptedModel(), ...given, shape: { ...nextToken.shapeOf(one), T } }), "softmax");
+    expect(softmaxes(settings)).toBe(softmaxes({ ...settings, keep: isKept }));
+    expect(softmaxes({ keep: false, recompute: false })).toBeGreaterThan(softmaxes({ keep: true, recompute: false }));
   });
 });
 
