@@ -5,10 +5,10 @@ import type { HostTensor } from "../util/index.ts";
 import { cacheDirectory } from "./cache-directory.ts";
 import { makeFolder } from "./disk.ts";
 import type { TensorLocation } from "./safetensors-header.ts";
-import { writeSafetensors, type TensorSource } from "./safetensors-write.ts";
+import { writeInOrder, type TensorSource } from "./safetensors-write.ts";
 import { readSafetensorsHeader } from "./safetensors.ts";
 
-/** A tensor of the cache file and how to make it. */
+/** A tensor of the cache file and how to make it. Those of one type lie in the file in the order in which they are asked for. */
 export interface RoundedTensor extends Pick<HostTensor, "dtype" | "shape"> {
   readonly name: string;
   make(): Promise<HostTensor>;
@@ -29,9 +29,9 @@ const reuse = async (path: string, wanted: readonly RoundedTensor[]): Promise<Re
 
 const bytesOf = ({ data }: HostTensor): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-/** A word for names, types and shapes: a base read as another kind of model rounds other modules, and programs that have mapped a file need it to stay. */
+/** A word for names, types, shapes and their order, which says what lies behind what: a base read as another kind of model rounds other modules, and programs that have mapped a file need it to stay. */
 const layoutOf = (wanted: readonly RoundedTensor[]): string => {
-  const lines = wanted.map(({ name, dtype, shape }) => JSON.stringify([name, dtype, shape])).sort();
+  const lines = wanted.map(({ name, dtype, shape }) => JSON.stringify([name, dtype, shape]));
   return createHash("sha256").update(lines.join("\n")).digest("hex").slice(0, 16);
 };
 
@@ -54,6 +54,6 @@ export const prepareRounded = async (
       yield bytesOf(await make());
     },
   }));
-  await writeSafetensors(path, sources, { format: "pt" });
+  await writeInOrder(path, sources, { format: "pt" });
   return (await readSafetensorsHeader(path)).tensors;
 };

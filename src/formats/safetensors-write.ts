@@ -14,6 +14,10 @@ export interface TensorSource {
 // The reference library's order: larger alignments first, so that every tensor is aligned.
 const order: readonly DType[] = ["u64", "i64", "f64", "f32", "u32", "i32", "bf16", "f16", "u16", "i16", "i8", "u8", "bool"];
 
+/** Those of one type behind each other, in the order in which they come. */
+export const inTypeOrder = <T extends { readonly dtype: DType }>(tensors: readonly T[]): T[] =>
+  [...tensors].sort((a, b) => order.indexOf(a.dtype) - order.indexOf(b.dtype));
+
 /** Orders names by their UTF-8 bytes, as the reference library does; negative where `a` comes first. */
 export const compareNames = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
@@ -58,8 +62,20 @@ export const writeSafetensors = async (
   path: string,
   tensors: readonly TensorSource[],
   metadata: Readonly<Record<string, string>> = {},
+): Promise<void> =>
+  writeInOrder(
+    path,
+    [...tensors].sort((a, b) => compareNames(a.name, b.name)),
+    metadata,
+  );
+
+/** The same, but tensors of one type lie behind each other in the order in which they come. */
+export const writeInOrder = async (
+  path: string,
+  tensors: readonly TensorSource[],
+  metadata: Readonly<Record<string, string>>,
 ): Promise<void> => {
-  const sources = [...tensors].sort((a, b) => order.indexOf(a.dtype) - order.indexOf(b.dtype) || compareNames(a.name, b.name));
+  const sources = inTypeOrder(tensors);
   const header = headerOf(sources, metadata, path);
   await writeAtomically(path, async (handle) => {
     await handle.writeFile(header);

@@ -3,8 +3,9 @@ import { rmSync } from "node:fs";
 import { mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { HostTensor } from "../util/index.ts";
+import type { RoundedTensor } from "./rounded-weights.ts";
 import type { TensorLocation } from "./safetensors-header.ts";
+import { bytesOf, inTypeOrder } from "./safetensors-write.ts";
 
 export interface TemporaryWeights {
   readonly locations: ReadonlyMap<string, TensorLocation>;
@@ -12,10 +13,11 @@ export interface TemporaryWeights {
   dispose(): Promise<void>;
 }
 
-/** Makes tensors one after another and writes each into the file before the next one, so that one is in memory at a time. */
-export const temporaryWeights = async (
-  tensors: Iterable<readonly [name: string, make: () => Promise<HostTensor>]>,
-): Promise<TemporaryWeights> => {
+/**
+ * Makes tensors one after another and writes each into the file before the next one, so that one is in memory at a time. Those of one type lie
+ * behind each other in the order in which they come.
+ */
+export const temporaryWeights = async (tensors: readonly RoundedTensor[]): Promise<TemporaryWeights> => {
   const folder = await mkdtemp(join(tmpdir(), "lowrank-weights-"));
   // A program that ends without disposing of it leaves no file behind either.
   const removeAtExit = (): void => rmSync(folder, { recursive: true, force: true });
@@ -26,16 +28,20 @@ export const temporaryWeights = async (
   };
   const path = join(folder, "weights.bin");
   const locations = new Map<string, TensorLocation>();
+  let end = 0;
+  for (const { name, dtype, shape } of inTypeOrder(tensors)) {
+    const bytes = bytesOf({ dtype, shape });
+    locations.set(name, { path, offset: end, bytes, dtype, shape });
+    end += bytes;
+  }
   try {
     const file = await open(path, "wx");
     try {
-      let offset = 0;
-      for (const [name, make] of tensors) {
-        const { dtype, shape, data } = await make();
-        const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-        await file.writeFile(bytes);
-        locations.set(name, { path, offset, bytes: bytes.length, dtype, shape });
-        offset += bytes.length;
+      for (const { name, make } of tensors) {
+        const { data } = await make();
+        const [bytes, { offset }] = [new Uint8Array(data.buffer, data.byteOffset, data.byteLength), locations.get(name)!];
+        for (let written = 0; written < bytes.length;)
+          written += (await file.write(bytes, written, bytes.length - written, offset + written)).bytesWritten;
       }
     } finally {
       await file.close();

@@ -4,13 +4,15 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { countingBackend, type CountingBackend } from "../../test/counting-backend.ts";
+import { countOf } from "../../test/graph-facts.ts";
 import { largestDifference, logitsAfter } from "../../test/model-logits.ts";
 import { randomAdapter, tinyModel } from "../../test/tiny-model.ts";
 import { loraConfig, planAdapter, type LoraOptions, type WeightedAdapter } from "../lora/index.ts";
 import { openBase, storedValues, type Base } from "../models/index.ts";
 import { viewOf } from "../nn/index.ts";
 import { ortBackend } from "../runtime/index.ts";
-import { adaptedInference, mergedInference } from "./inference.ts";
+import { decodeProgram } from "./decode-program.ts";
+import { adaptedInference, baseInference, mergedInference } from "./inference.ts";
 
 const small = { vocab_size: 97 };
 let bases: Readonly<Record<"tied" | "untied" | "biased", Base>>;
@@ -181,4 +183,14 @@ describe("what stays with the backend", () => {
     expect(counting.made().residents).toBe(5);
     expect(counting.held().residents).toBe(0);
   });
+});
+
+it("multiplies in 4 bits with all weights of one input at once, the base's and those with an adapter folded in", async () => {
+  const base = await openBase(await tinyModel(small), { precision: "int4" });
+  const folded = await mergedInference(backend, base, [{ ...(await randomAdapter(base)), weight: 1 }]);
+  for (const inference of [baseInference(base), folded]) {
+    const step = decodeProgram(inference, { B: 1, T: 1, P: 16 });
+    expect(countOf(step, "int4-matmul")).toBe(4 * base.model.layers + 1);
+  }
+  await folded.dispose();
 });

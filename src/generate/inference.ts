@@ -1,5 +1,5 @@
 /** @file A base made ready to generate: alone, with adapters beside it, or with adapters folded in. It knows nothing about tokens. */
-import { temporaryWeights, type TemporaryWeights } from "../formats/index.ts";
+import { temporaryWeights, type RoundedTensor, type TemporaryWeights } from "../formats/index.ts";
 import { input, type Tensor } from "../graph/index.ts";
 import {
   adaptedModules,
@@ -102,22 +102,26 @@ export const adaptedInference = async (backend: Backend, base: Base, adapters: r
 type Makers = ReadonlyMap<string, () => Promise<HostTensor>>;
 
 /** Splits off the weights of linear modules that the base holds in fewer bits, as the parts that programs multiply with. */
-const rounded = ({ model, precision }: Base, tensors: Makers): { readonly parts: Makers; readonly others: Makers } => {
-  if (precision === undefined) return { parts: new Map(), others: tensors };
+const rounded = ({ model, precision }: Base, tensors: Makers): { readonly parts: readonly RoundedTensor[]; readonly others: Makers } => {
+  if (precision === undefined) return { parts: [], others: tensors };
   const linears = new Map(roundedLinears(model, precision).map((linear) => [`${linear.module}.weight`, linear]));
-  const parts = new Map<string, () => Promise<HostTensor>>();
+  const parts: RoundedTensor[] = [];
   const { shapes, back } = precisions[precision];
   for (const [name, linear] of linears) {
     const make = tensors.get(name);
     if (make === undefined) continue;
-    const names = Object.keys(shapes(linear.outFeatures, linear.inFeatures)).filter((part) => !back.includes(part));
+    const types = Object.entries(shapes(linear.outFeatures, linear.inFeatures)).filter(([part]) => !back.includes(part));
     let made: Promise<Readonly<Record<string, HostTensor>>> | undefined;
-    for (const [index, part] of names.entries())
-      parts.set(`${linear.module}.${part}`, async () => {
-        made ??= make().then(({ data }) => roundedLinear(precision, linear, data as Float32Array));
-        const tensor = (await made)[part];
-        if (index === names.length - 1) made = undefined;
-        return tensor;
+    for (const [index, [part, type]] of types.entries())
+      parts.push({
+        name: `${linear.module}.${part}`,
+        ...type,
+        make: async () => {
+          made ??= make().then(({ data }) => roundedLinear(precision, linear, data as Float32Array));
+          const tensor = (await made)[part];
+          if (index === types.length - 1) made = undefined;
+          return tensor;
+        },
       });
   }
   return { parts, others: new Map([...tensors].filter(([name]) => !linears.has(name))) };
@@ -129,7 +133,7 @@ const rounded = ({ model, precision }: Base, tensors: Makers): { readonly parts:
  */
 export const mergedInference = async (backend: Backend, base: Base, adapters: readonly WeightedAdapter[]): Promise<Inference> => {
   const { parts, others } = rounded(base, mergedTensors(backend, base, adapters));
-  const file = parts.size === 0 ? undefined : await temporaryWeights(parts);
+  const file = parts.length === 0 ? undefined : await temporaryWeights(parts);
   try {
     const uploaded = await uploadAll(backend, others);
     return {

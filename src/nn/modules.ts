@@ -2,6 +2,7 @@
 import { add, groupedMatmul, matmul, reshape, type Tensor } from "../graph/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { rowsOf } from "./embedding.ts";
+import { joinedProducts } from "./joined-products.ts";
 import { precisions, type Precision } from "./precision/precision.ts";
 
 /** A linear module that is frozen, not adapted and without bias. */
@@ -57,16 +58,23 @@ export const modulesOf = ({ find, aliases = {}, turned = new Set(), padding = ne
     (module: string) =>
     (part: string): Tensor | undefined =>
       find(`${module}.${part}`);
+  const withBias = (module: string, product: Tensor): Tensor => {
+    const bias = resolve(`${module}.bias`); // (out)
+    return bias === undefined ? product : add(product, bias);
+  };
+  const togetherOf = (names: readonly string[], x: Tensor): Tensor[] | undefined => {
+    const [form, ...others] = names.map(formOf);
+    if (form === undefined || others.some((other) => other !== form)) return undefined;
+    return joinedProducts(form, x, names.map(partOf))?.map((product, index) => withBias(names[index], product));
+  };
   const wanted = new Set(trainable);
   const modules: Modules = {
     has: (name) => resolve(name) !== undefined,
     tensor,
     linear: (module, x) => {
-      const bias = resolve(`${module}.bias`); // (out)
       const form = formOf(module);
-      if (form === undefined) return matmul(x, tensor(`${module}.weight`), { transposeB: !turned.has(module) }, bias); // (N, out)
-      const product = form.product(x, partOf(module)); // (N, out)
-      return bias === undefined ? product : add(product, bias);
+      if (form !== undefined) return withBias(module, form.product(x, partOf(module))); // (N, out)
+      return matmul(x, tensor(`${module}.weight`), { transposeB: !turned.has(module) }, resolve(`${module}.bias`)); // (N, out)
     },
     grouped: (group, x, bounds) =>
       groupedMatmul(
@@ -75,7 +83,7 @@ export const modulesOf = ({ find, aliases = {}, turned = new Set(), padding = ne
         group.map((module) => tensor(`${module}.weight`)),
         { transposeB: true },
       ), // (M, out)
-    linears: (names, x) => names.map((name) => modules.linear(name, x)),
+    linears: (names, x) => togetherOf(names, x) ?? names.map((name) => modules.linear(name, x)),
     embedding: (module, ids) => {
       const table = tensor(`${module}.weight`); // (V, D)
       return reshape(rowsOf(table, ids, padding.get(module)), [-1, table.shape[1]]); // (N, D)

@@ -61,7 +61,7 @@ export {
 export { groupedMatmul, groupedOuter } from "./groups.ts";
 export { gather, pick, place, scatterAdd } from "./index-select.ts";
 export { int4Block, int4Matmul, int4NumberAt, int4Values, type Int4Weight } from "./int4.ts";
-export { constant, input, inputOf, integers, scalar, weight, weightOf, zeros } from "./leaf.ts";
+export { constant, input, inputOf, integers, scalar, weight, joinedWeight, weightOf, zeros } from "./leaf.ts";
 export { accumulate, matmul, scale } from "./matmul.ts";
 export { concat, concatAxisOf, pad, reshape, slice, spanOf, transpose } from "./movement.ts";
 export { nf4Matmul, type Nf4Weight } from "./nf4.ts";

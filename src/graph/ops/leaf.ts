@@ -1,6 +1,6 @@
 /** @file Leaves: what is fed at run time, what is stored in a file, what is part of the program. */
 import { dtypes, f32, i32, LowrankError, sizeOf, type DType, type HostTensor } from "../../util/index.ts";
-import { node, noGradient, shapeText, type Op, type Tensor, type TensorType, type WeightLocation } from "../op.ts";
+import { node, noGradient, sameShape, shapeText, type Op, type Tensor, type TensorType, type WeightLocation } from "../op.ts";
 
 export interface InputAttributes extends TensorType {
   readonly name: string;
@@ -74,6 +74,28 @@ export const inputOf = (tensor: Tensor): InputAttributes | undefined =>
 /** The name and place of a stored weight, undefined for any other tensor. */
 export const weightOf = (tensor: Tensor): WeightAttributes | undefined =>
   tensor.op === (weightOp as Op) ? (tensor.attributes as WeightAttributes) : undefined;
+
+/** Stored weights that lie behind each other in one file, as one along the first axis; undefined for any others. */
+export const joinedWeight = (tensors: readonly (Tensor | undefined)[]): Tensor | undefined => {
+  const stored = tensors.map((tensor) => tensor && weightOf(tensor));
+  let whole = stored[0];
+  for (const next of stored.slice(1)) {
+    if (whole === undefined || next === undefined) return undefined;
+    const { path, offset, bytes, dtype, shape } = whole.location;
+    const { location } = next;
+    const continues =
+      location.path === path &&
+      location.offset === offset + bytes &&
+      location.dtype === dtype &&
+      sameShape(location.shape.slice(1), shape.slice(1));
+    if (!continues) return undefined;
+    whole = {
+      name: whole.name,
+      location: { path, offset, bytes: bytes + location.bytes, dtype, shape: [shape[0] + location.shape[0], ...shape.slice(1)] },
+    };
+  }
+  return whole && weight(whole.name, whole.location);
+};
 
 /** True for a float32 constant of one element that is 1: a factor that can be left out. */
 export const isOne = (tensor: Tensor): boolean => {

@@ -25,6 +25,7 @@ const numberOf = (steps: number): number => Math.min(15, (steps + 8.5) | 0);
 
 export const int4: Precision = {
   heads: true,
+  joins: true,
   shapes: (outFeatures, inFeatures) => ({
     int4: { dtype: "u8", shape: [outFeatures, blocksOf(inFeatures), int4Block / 2] },
     "int4.scales": { dtype: "f32", shape: [outFeatures, blocksOf(inFeatures)] },

@@ -17,6 +17,8 @@ export interface Precision {
   restore(parts: Readonly<Record<string, HostTensor>>, outFeatures: number, inFeatures: number): Float32Array;
   /** Types and shapes of those parts. */
   shapes(outFeatures: number, inFeatures: number): Readonly<Record<string, Pick<HostTensor, "dtype" | "shape">>>;
+  /** Whether parts of several modules, laid behind each other, are those of one module with the outputs of all; default they are not. */
+  readonly joins?: boolean;
   /** Which of the parts serve the gradient alone. */
   readonly back: readonly string[];
   /** p·W for rows p of probabilities: (N, out) → (N, in). Without it, or without its parts, W is multiplied with in float32. */
