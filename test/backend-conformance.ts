@@ -238,6 +238,27 @@ export const describeBackend = (name: string, create: () => Backend, skips: Read
       await refused(backend.write(into, 0, f32([1, 2])), /after its release/);
     });
 
+    promise("copies what stays over the beginning of what is larger", async () => {
+      const small = await backend.upload(rows);
+      const large = await backend.upload(f32(new Float32Array(48).fill(9), [3, 2, 4, 2]));
+      await backend.copy(small, large, 2);
+      const over = (a: number, b: number): number[] => [a, b, 9, 9, 9, 9, 9, 9];
+      const expected = f32(
+        [...over(1, 2), ...over(3, 4), ...over(5, 6), ...over(7, 8), ...Array.from({ length: 16 }, () => 9)],
+        [3, 2, 4, 2],
+      );
+      expect(await backend.download(large)).toEqual(expected);
+      for (const [from, into, axis] of [
+        [large, small, 2],
+        [small, large, 3],
+        [small, large, 0],
+      ] as const)
+        await refused(backend.copy(from, into, axis), new RegExp(`does not fit over the beginning of f32 .* along axis ${axis}`));
+      expect(await backend.download(large)).toEqual(expected);
+      await backend.release(small);
+      await refused(backend.copy(small, large, 2), /after its release/);
+    });
+
     promise("refuses stores that do not fit, before it writes anything", async () => {
       const executable = await backend.compile(copier());
       const good = await backend.upload(f32(new Float32Array(32), cacheShape));
@@ -348,7 +369,13 @@ export const describeBackend = (name: string, create: () => Backend, skips: Read
       const resident = await brief.upload(x);
       await brief.dispose();
       await brief.dispose();
-      for (const call of [brief.compile(doubled()), brief.upload(x), brief.download(resident), executable.run({ x })])
+      for (const call of [
+        brief.compile(doubled()),
+        brief.upload(x),
+        brief.copy(resident, resident, 1),
+        brief.download(resident),
+        executable.run({ x }),
+      ])
         await refused(call, /has been disposed/, "backend-failed");
       await executable.dispose();
       await brief.release(resident);

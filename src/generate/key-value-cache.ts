@@ -1,7 +1,6 @@
 /** @file Keys and values of the rows of a batch, which stay with the backend between runs. It knows nothing about programs. */
 import type { Model } from "../models/index.ts";
 import type { Backend, Resident, Store } from "../runtime/index.ts";
-import { f32, sizeOf } from "../util/index.ts";
 
 export interface KeyValueCache {
   readonly rows: number;
@@ -22,6 +21,8 @@ export const placesOf = (count: number): number => {
   return Math.ceil(Math.max(count, smallestBucket) / quarter) * quarter;
 };
 
+// Of a cache (B, K, capacity, D).
+const placeAxis = 2;
 const kinds = ["past_key", "past_value"];
 
 /** An empty cache of `rows` rows. */
@@ -49,14 +50,9 @@ export const growCache = async (
 ): Promise<KeyValueCache> => {
   const residents: Record<string, Resident> = {};
   for (const [name, old] of Object.entries(from.residents)) {
-    const { data } = await backend.download(old);
     const [, heads, , size] = old.shape;
-    const shape = [rows, heads, capacity, size];
-    const grown = new Float32Array(sizeOf(shape));
-    const width = from.capacity * size;
-    for (let block = 0; block < from.rows * heads; block++)
-      grown.set((data as Float32Array).subarray(block * width, (block + 1) * width), block * capacity * size);
-    residents[name] = await backend.upload(f32(grown, shape));
+    residents[name] = await backend.allocate([rows, heads, capacity, size]);
+    await backend.copy(old, residents[name], placeAxis);
     await backend.release(old);
   }
   return { rows, capacity, residents };
@@ -67,7 +63,7 @@ export const storesAt = ({ residents }: KeyValueCache, offsets: readonly number[
   Object.entries(residents).map(([name, into]) => ({
     output: name.replace("past_", ""),
     into,
-    axis: 2,
+    axis: placeAxis,
     ...(row !== undefined && { row }),
     offsets,
   }));

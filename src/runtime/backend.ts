@@ -60,6 +60,8 @@ export interface Backend {
   allocate(shape: readonly number[]): Promise<Resident>;
   /** Copies a tensor over one entry of the leading axis of another. */
   write(into: Resident, row: number, tensor: HostTensor): Promise<void>;
+  /** Copies one tensor over the beginning of another that is at least as large along an axis and the leading one, and equal along all others. */
+  copy(from: Resident, into: Resident, axis: number): Promise<void>;
   /** A copy. */
   download(resident: Resident): Promise<HostTensor>;
   /** Frees a tensor; a second release does nothing. */

@@ -32,18 +32,23 @@ const checkFeeds = ({ inputs }: Graph, feeds: Readonly<Record<string, Feed>>): v
   for (const name of Object.keys(feeds)) if (!inputs.has(name)) refuse(`The program has no input "${name}".`);
 };
 
-const checkStore = (source: TensorType, { axis, row, offsets, output, into }: Store): void => {
+const fitsAt = (source: TensorType, { axis, row, offsets, into }: Omit<Store, "output">): boolean => {
   const rowsFit =
     row === undefined ? source.shape[0] === into.shape[0] : Number.isInteger(row) && row >= 0 && row + source.shape[0] <= into.shape[0];
-  const fits =
+  return (
     axis > 0 &&
     source.dtype === into.dtype &&
     source.shape.length === into.shape.length &&
     rowsFit &&
     source.shape.every((size, index) => index === 0 || index === axis || size === into.shape[index]) &&
     offsets.length === source.shape[0] &&
-    offsets.every((offset) => Number.isInteger(offset) && offset >= 0 && offset + source.shape[axis] <= into.shape[axis]);
-  if (!fits)
+    offsets.every((offset) => Number.isInteger(offset) && offset >= 0 && offset + source.shape[axis] <= into.shape[axis])
+  );
+};
+
+const checkStore = (source: TensorType, store: Store): void => {
+  const { axis, row, offsets, output, into } = store;
+  if (!fitsAt(source, store))
     refuse(
       `The output "${output}" ${typeText(source)} does not fit into ${typeText(into)} at ${offsets.join(", ")} along axis ${axis}${row === undefined ? "" : ` from row ${row}`}.`,
     );
@@ -55,6 +60,15 @@ export const checkWrite = (into: Resident, row: number, tensor: HostTensor): voi
   const [rows, ...shape] = into.shape;
   if (!(Number.isInteger(row) && row >= 0 && row < rows) || !isOfType(tensor, { dtype: into.dtype, shape }))
     refuse(`${typeText(tensor)} is not row ${row} of ${typeText(into)}.`);
+};
+
+/** The offsets of a copy to the beginning. */
+export const beginnings = ({ shape: [rows] }: Pick<TensorType, "shape">): number[] => Array.from({ length: rows }, () => 0);
+
+/** Throws `invalid-argument` unless one resident fits over the beginning of another. */
+export const checkCopy = (from: Resident, into: Resident, axis: number): void => {
+  if (!fitsAt(from, { axis, row: 0, offsets: beginnings(from), into }))
+    refuse(`${typeText(from)} does not fit over the beginning of ${typeText(into)} along axis ${axis}.`);
 };
 
 /** Throws `invalid-argument` for what is fed, kept or stored and does not fit the program. */

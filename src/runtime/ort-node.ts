@@ -4,7 +4,7 @@ import { emitOnnx } from "../onnx/index.ts";
 import type { HostTensor } from "../util/index.ts";
 import { program, scalar, type Graph } from "../graph/index.ts";
 import type { Backend, CompileOptions, Executable, Feed, Resident } from "./backend.ts";
-import { checkHost, checkRun, checkWrite, compact, isResident } from "./host.ts";
+import { checkCopy, checkHost, checkRun, checkWrite, compact, isResident } from "./host.ts";
 import type { Device } from "./device.ts";
 import { startEngine } from "./ort-thread.ts";
 
@@ -73,6 +73,10 @@ export const ortBackend = ({ device = "cpu", threads = availableParallelism() }:
     write: async (into, row, tensor) => {
       checkWrite(into, row, tensor);
       await call("write", into, row, tensor.data.buffer instanceof SharedArrayBuffer ? tensor : compact(tensor));
+    },
+    copy: async (from, into, axis) => {
+      checkCopy(from, into, axis);
+      await call("copy", from, into, axis);
     },
     download: (resident) => call("download", resident),
     release: async (resident) => {

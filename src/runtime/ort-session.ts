@@ -51,6 +51,7 @@ export interface Engine {
   upload(tensor: HostTensor): Resident;
   allocate(shape: readonly number[]): Resident;
   write(into: Resident, row: number, tensor: HostTensor): void;
+  copy(from: Resident, into: Resident, axis: number): void;
   download(resident: Resident): HostTensor;
   release(resident: Resident): void;
   /** Frees every session and tensor. */
@@ -104,6 +105,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     upload: residents.add,
     allocate: (shape) => residents.add(f32(new Float32Array(sizeOf(shape)), shape)),
     write: residents.write,
+    copy: residents.copy,
     download: residents.get,
     release: residents.release,
     compile: async ({ bytes, root, needsZero, prepacks, fed: wanted, parts }, compileOptions = {}) => {

@@ -2,7 +2,7 @@
 import { operandsOf, weightOf, type Graph, type Tensor } from "../graph/index.ts";
 import { f32, LowrankError, sizeOf, type HostTensor, type TypedArray } from "../util/index.ts";
 import type { Backend, Executable } from "./backend.ts";
-import { checkHost, checkRun, checkWrite, isResident } from "./host.ts";
+import { checkCopy, checkHost, checkRun, checkWrite, isResident } from "./host.ts";
 import { readStored } from "./read-stored.ts";
 import { createResidents } from "./residents.ts";
 
@@ -87,6 +87,11 @@ export const referenceBackend = (): Backend => {
       checkAlive();
       checkWrite(into, row, tensor);
       residents.write(into, row, tensor);
+    },
+    copy: async (from, into, axis) => {
+      checkAlive();
+      checkCopy(from, into, axis);
+      residents.copy(from, into, axis);
     },
     download: async (resident) => {
       checkAlive();

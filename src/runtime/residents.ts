@@ -1,6 +1,7 @@
 /** @file Tensors that stay with a backend between runs: outputs that are kept, and rows that are copied into them. It knows nothing about who computes. */
 import { LowrankError, sizeOf, type HostTensor } from "../util/index.ts";
 import type { Resident, RunOptions, Store } from "./backend.ts";
+import { beginnings } from "./host.ts";
 
 /** What a run gives: outputs that go back to the caller and outputs that stay. */
 export interface RunResult {
@@ -15,6 +16,8 @@ export interface Residents {
   get(resident: Pick<Resident, "id">): HostTensor;
   /** Copies a tensor over one row; it has been checked. */
   write(resident: Pick<Resident, "id">, row: number, tensor: HostTensor): void;
+  /** Copies one over the beginning of another; both have been checked. */
+  copy(from: Pick<Resident, "id">, into: Pick<Resident, "id">, axis: number): void;
   release(resident: Pick<Resident, "id">): void;
   /** Releases all of them. */
   clear(): void;
@@ -39,6 +42,10 @@ export const createResidents = (): Residents => {
     add,
     get,
     write: (resident, row, { data }) => get(resident).data.set(data as never, row * data.length),
+    copy: (from, into, axis) => {
+      const source = get(from);
+      storeRows(source, get(into), { axis, offsets: beginnings(source) });
+    },
     release: ({ id }) => void tensors.delete(id),
     clear: () => tensors.clear(),
     settle: (outputs, { keep = [], store = [] }) => {
