@@ -1,5 +1,6 @@
 /** @file Who sees whom in rows of tokens, as additive attention masks from document numbers. It knows nothing about heads. */
-import { and, constant, equal, reshape, scalar, slice, where, type Tensor } from "../graph/index.ts";
+import { constant, equal, reshape, scalar, slice, where, type Tensor } from "../graph/index.ts";
+import { f32 } from "../util/index.ts";
 
 /** Made once for the tokens of a program; attention asks it block by block. */
 export interface Mask {
@@ -11,6 +12,13 @@ export interface Mask {
 
 /** What is added to the score of a key that is not seen: far below any score, and finite, so that a row that sees nothing gives equal weights. */
 export const hiddenScore = -1e30;
+
+/** What is added by distance: row i sees column `own + i`, its own key, and those before it within the window. */
+const distanceBias = (rows: number, columns: number, own: number, window: number): Float32Array =>
+  Float32Array.from({ length: rows * columns }, (_, index) => {
+    const distance = own + Math.floor(index / columns) - (index % columns);
+    return distance >= 0 && distance < window ? 0 : hiddenScore;
+  });
 
 const hidden = (seen: Tensor): Tensor => where(seen, scalar(0), scalar(hiddenScore));
 
@@ -26,17 +34,21 @@ export const causalMask = (segments: Tensor): Mask => {
   const quarter = Math.ceil(T / 4);
   // From the first key that query `start`, and so every later one, may see; to a quarter of the row, because the runtime keeps buffers for each size that there is.
   const keys: Mask["keys"] = (start, end, window) => [Math.max(0, start - window + 1), Math.min(Math.ceil(end / quarter) * quarter, T)];
+  // Who sees whom by distance alone, for blocks of so many rows: each block reads its own columns, of which the first stands for the farthest key before it.
+  const tables = new Map<string, Tensor>();
+  const tableOf = (rows: number, window: number): Tensor => {
+    const columns = T + rows + quarter;
+    const table = tables.get(`${rows} ${window}`) ?? constant(f32(distanceBias(rows, columns, T, window), [1, 1, rows, columns]));
+    tables.set(`${rows} ${window}`, table);
+    return table;
+  };
   return {
     keys,
     bias: (start, end, window) => {
       const [first, last] = keys(start, end, window);
-      const [rows, columns] = [end - start, last - first];
-      const seen = Uint8Array.from({ length: rows * columns }, (_, index) => {
-        const distance = start + Math.floor(index / columns) - (first + (index % columns));
-        return Number(distance >= 0 && distance < window);
-      });
-      const documents = sameDocument(slice(segments, 1, start, end), slice(segments, 1, first, last));
-      return hidden(and(documents, constant({ dtype: "bool", shape: [1, 1, rows, columns], data: seen })));
+      const far = T - (start - first);
+      const seen = slice(tableOf(end - start, window), 3, far, far + last - first);
+      return where(sameDocument(slice(segments, 1, start, end), slice(segments, 1, first, last)), seen, scalar(hiddenScore));
     },
   };
 };
