@@ -99,8 +99,6 @@ export interface Lowering {
   weight(name: string, location: WeightLocation): string;
   /** The bytes of a constant or a stored weight, by its value's name, as 4-bit numbers of this shape: the low half of each byte comes first. */
   nibbles(value: string, shape: readonly number[]): string;
-  /** Says that weights of this program are multiplied with fast only in an order of the runtime's own, which costs it a copy of them. */
-  prepack(): void;
   /** A float32 [1] that is 0 at run time and that no optimiser can know to be 0. */
   zero(): string;
 }
@@ -111,6 +109,10 @@ export interface Op<A = unknown> {
   readonly operands?: number;
   /** Whether the value lies where the first operand's does, so that it takes no memory of its own. */
   readonly isView?: boolean;
+  /** Whether its weights are multiplied with fast on the CPU only in an order of the runtime's own, which costs a copy of them. */
+  readonly packs?: boolean;
+  /** The operands in whose memory the value may be put where the op is the last to use them and they are of its shape; default none. */
+  readonly inPlace?: readonly number[];
   /** Whether a recomputation takes the value from the first time instead of making it again. */
   readonly isRetained?: boolean;
   /** The result's type; throws `shape-mismatch` that names both shapes. */

@@ -129,6 +129,9 @@ const partsOf = (pieces: ReadonlyMap<string, readonly Piece[]>): Record<string, 
 
 const noPieces: ReadonlyMap<string, readonly Piece[]> = new Map();
 
+/** Whether the runtime should copy the weights of a program into an order of its own, on the CPU. */
+export const packs = ({ order }: Graph): boolean => order.some(({ op }) => op.packs === true);
+
 /** Lowers a program for a device; the same program gives the same bytes. */
 export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): OnnxModel => {
   // Each part is sent to a device, and fetched from there, by itself, so that there the vector goes whole.
@@ -143,7 +146,6 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
   const roots = new Set<string>();
   let count = 0;
   let needsZero = false;
-  let prepacks = false;
 
   // A node that equals an earlier one is that one: products of one x share what they do with it.
   const emitAll: Lowering["emitAll"] = (outputs, opType, from, attributes = {}, domain = "") => {
@@ -217,9 +219,6 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
       const name = `${own}n${initializers.length}`;
       initializers.push({ ...stored, name, dataType: uint4, dims: shape.map(BigInt) });
       return name;
-    },
-    prepack: () => {
-      prepacks = true;
     },
     zero: () => {
       if (!needsZero) inputs.push(valueInfo(zeroInput, { dtype: "f32", shape: [1] }));
@@ -310,5 +309,12 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
     },
   });
   const parts = { inputs: cutParts, outputs: joinedParts };
-  return { bytes: toBinary(ModelProtoSchema, model), root: [...roots][0], needsZero, prepacks, fed: Object.fromEntries(neededFed), parts };
+  return {
+    bytes: toBinary(ModelProtoSchema, model),
+    root: [...roots][0],
+    needsZero,
+    prepacks: device === "cpu" && packs(graph),
+    fed: Object.fromEntries(neededFed),
+    parts,
+  };
 };

@@ -1,7 +1,7 @@
 /** @file How many bytes a program's values take at once while ONNX Runtime runs it. It runs nothing. */
 import { operandsOf, weightOf, type Graph, type Tensor } from "../graph/index.ts";
 import { dtypes, sizeOf } from "../util/index.ts";
-import { emitOnnx } from "./emit.ts";
+import { packs } from "./emit.ts";
 
 const bytesOf = ({ dtype, shape }: Tensor): number => sizeOf(shape) * dtypes[dtype].bytes;
 
@@ -35,21 +35,74 @@ const executionOrder = ({ order, outputs }: Graph): Tensor[] => {
   return executed;
 };
 
-/** The most bytes that computed values take at once: each from its op to its last use, outputs to the end. Weights and inputs do not count. */
-export const liveBytes = (graph: Graph): number => {
+interface Buffer {
+  readonly bytes: number;
+  /** What values must have in common with the first one to take the memory over. */
+  readonly kind: string;
+  readonly start: number;
+  /** Uses of its values that are still to come. */
+  uses: number;
+  /** After which op it was last freed. */
+  end: number;
+}
+
+const kindOf = ({ dtype, shape }: Tensor): string => `${dtypes[dtype].bytes}|${shape.join()}`;
+
+/**
+ * The most bytes that the buffers of computed values take at once, as ONNX Runtime plans them before it runs a program: a value is put into an
+ * operand's memory where it may be, else into the memory of a value of its very shape that nothing needs any longer, else into its own; and a buffer
+ * that is taken over later is kept until then. Weights and inputs do not count.
+ */
+export const plannedBytes = (graph: Graph): number => {
   const executed = executionOrder(graph);
-  const lastUse = new Map<Tensor, number>();
+  const outputs = new Set(Object.values(graph.outputs));
+  const uses = new Map<Tensor, number>();
+  const use = (tensor: Tensor): void => void uses.set(tensor, (uses.get(tensor) ?? 0) + 1);
+  for (const tensor of executed) for (const operand of operandsOf(tensor)) use(operand);
+  for (const output of outputs) use(output);
+  const buffers: Buffer[] = [];
+  const bufferOf = new Map<Tensor, Buffer>();
+  const free = new Map<string, Buffer[]>();
+
+  const bufferFor = (tensor: Tensor, index: number): Buffer | undefined => {
+    const operands = operandsOf(tensor);
+    if (tensor.op.isView === true) return bufferOf.get(operands[0]);
+    const kind = kindOf(tensor);
+    // The caller gets the memory of outputs.
+    if (!outputs.has(tensor)) {
+      const isLastUse = (operand: Tensor): boolean => bufferOf.get(operand)?.uses === 1 && kindOf(operand) === kind;
+      const last = tensor.op.inPlace?.find((place) => isLastUse(operands[place]));
+      const taken = last === undefined ? free.get(kind)?.pop() : bufferOf.get(operands[last]);
+      if (taken !== undefined) return taken;
+    }
+    const made: Buffer = { bytes: bytesOf(tensor), kind, start: index, uses: 0, end: Infinity };
+    buffers.push(made);
+    return made;
+  };
   executed.forEach((tensor, index) => {
-    for (const operand of operandsOf(tensor)) lastUse.set(ownerOf(operand), index);
+    if (!isComputed(tensor)) return;
+    const buffer = bufferFor(tensor, index);
+    if (buffer !== undefined) {
+      bufferOf.set(tensor, buffer);
+      buffer.uses += uses.get(tensor) ?? 0;
+    }
+    for (const operand of operandsOf(tensor)) {
+      const read = bufferOf.get(operand);
+      if (read === undefined || --read.uses > 0) continue;
+      read.end = index;
+      const others = free.get(read.kind) ?? [];
+      others.push(read);
+      free.set(read.kind, others);
+    }
   });
-  for (const output of Object.values(graph.outputs)) lastUse.set(ownerOf(output), executed.length);
+
+  const changes = new Float64Array(executed.length + 1);
+  for (const { bytes, start, end } of buffers) {
+    changes[start] += bytes;
+    changes[Math.min(end + 1, executed.length)] -= bytes;
+  }
   let [live, most] = [0, 0];
-  executed.forEach((tensor, index) => {
-    if (tensor.op.isView !== true && isComputed(tensor)) live += bytesOf(tensor);
-    most = Math.max(most, live);
-    const ended = new Set([...operandsOf(tensor)].map(ownerOf).filter((owner) => isComputed(owner) && lastUse.get(owner) === index));
-    for (const owner of ended) live -= bytesOf(owner);
-  });
+  for (const change of changes) most = Math.max(most, (live += change));
   return most;
 };
 
@@ -59,7 +112,7 @@ export const mappedBytes = ({ order }: Graph): number =>
 
 /** The bytes of copies that ONNX Runtime keeps beside mapped weights: where it packs them, of those that ops of another kind read as well. */
 export const packedBytes = (graph: Graph): number => {
-  if (!emitOnnx(graph).prepacks) return 0;
+  if (!packs(graph)) return 0;
   const readers = new Map<Tensor, Set<Tensor["op"]>>();
   for (const tensor of graph.order)
     for (const operand of operandsOf(tensor)) readers.set(operand, (readers.get(operand) ?? new Set()).add(tensor.op));

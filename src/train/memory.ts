@@ -1,5 +1,5 @@
 /** @file How much memory training will take, from the shapes of its programs alone, and which of its settings fit into a limit. It measures nothing. */
-import { liveBytes, mappedBytes, packedBytes } from "../onnx/index.ts";
+import { plannedBytes, mappedBytes, packedBytes } from "../onnx/index.ts";
 import type { StepShape } from "./losses/loss.ts";
 import { lossProgram, trainingProgram, type StepOptions } from "./step.ts";
 
@@ -44,7 +44,7 @@ export const estimateMemory = ({ training, evaluation, tokens, ...options }: Mem
   // Each program maps the files and makes copies of its own; whether there are any, the first one tells.
   const weights = sum(graphs.map(mappedBytes)) + graphs.length * packedBytes(graphs[0]);
   // A session keeps the memory of its largest run.
-  const activations = sum(graphs.map(liveBytes));
+  const activations = sum(graphs.map(plannedBytes));
   const optimiser = copiesOfParameters * 4 * options.trainable.layout.size;
   const data = bytesPerToken * tokens + Math.min(mostGarbage, garbagePerToken * tokens);
   const overhead = processBytes + data + bytesPerOp * sum(graphs.map(({ order }) => order.length)) + unusable * activations;

@@ -16,6 +16,7 @@ interface Unary {
 
 const unary = ({ name, type, value, grad, lower }: Unary): Op<undefined> => ({
   name,
+  inPlace: [0],
   infer: ([x]) => {
     needFloat32(name, x);
     return { dtype: "f32", shape: x.shape };
@@ -47,6 +48,7 @@ interface Binary {
 
 const binary = ({ name, type, value, grad }: Binary): Op<undefined> => ({
   name,
+  inPlace: [0, 1],
   infer: ([a, b]) => {
     needOneType(name, a, b);
     return { dtype: a.dtype, shape: broadcastShape(name, a.shape, b.shape) };

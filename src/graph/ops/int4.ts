@@ -52,6 +52,7 @@ const checkWeight = (name: string, weights: Pick<Tensor, "dtype" | "shape">, sca
 
 const int4MatmulOp: Op<undefined> = {
   name: "int4-matmul",
+  packs: true,
   infer: ([x, weights, scales]) => {
     needFloat32("int4-matmul", x, scales);
     if (x.shape.length !== 2) throw new LowrankError("shape-mismatch", `int4-matmul: ${typeText(x)} is no matrix.`);
@@ -61,7 +62,6 @@ const int4MatmulOp: Op<undefined> = {
   // Rounding x counts as the identity [Bengio et al. 2013: the straight-through estimator]: dx = dy·W with the very weights of the way there.
   grad: ({ inputs: [x, weights, scales] }, dy) => [matmul(dy, int4Values({ weights, scales }, x.shape[1]))],
   onnx: (lowering, inputs, { inputs: [x, weights] }) => {
-    lowering.prepack();
     const attributes = {
       K: { int: x.shape[1] },
       N: { int: weights.shape[0] },

@@ -8,6 +8,7 @@ import { sum, sumTo } from "./reduce.ts";
 
 const softmaxOp: Op<undefined> = {
   name: "softmax",
+  inPlace: [0],
   infer: ([x]) => {
     needFloat32("softmax", x);
     if (x.shape.length === 0) throw new LowrankError("shape-mismatch", `softmax: ${shapeText(x.shape)} has no last axis.`);

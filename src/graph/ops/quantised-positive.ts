@@ -24,6 +24,7 @@ const positiveReference = ([x, sizes, sums, weights, scales, means]: readonly Ho
 
 const positiveMatmulOp: Op<undefined> = {
   name: "int8-positive-matmul",
+  packs: true,
   infer: (inputs) => {
     const [x, sizes, sums, weights, scales, means] = inputs;
     const [M, K] = x.shape;
@@ -48,7 +49,6 @@ const positiveMatmulOp: Op<undefined> = {
         lowering.emit("Min", [x, lowering.view(sizes, [M, 1])]),
         lowering.emit("DequantizeLinear", [weights, scales], { axis: { int: 1 } }),
       ]);
-    lowering.prepack();
     // x·W = x·(W − m) + (Σx)·m with the mean row m: Σx is known exactly, so that only differences from the mean are lost with small elements.
     const { bytes, perStep } = lowerBytes(lowering, [x, sizes], M, unsigned);
     const zero = lowering.constant({ dtype: "u8", shape: [], data: Uint8Array.of(unsigned.zero) });

@@ -84,6 +84,7 @@ const int8Reference = ([x, sizes, weights, scales]: readonly HostTensor[], N: nu
 
 const int8MatmulOp: Op = {
   name: "int8-matmul",
+  packs: true,
   operands: 4,
   infer: (inputs) => {
     const [x, sizes, weights, scales, back, backScales] = inputs;
@@ -110,7 +111,6 @@ const int8MatmulOp: Op = {
   onnx: (lowering, [x, sizes, weights, scales], { inputs: [{ shape }] }) => {
     if (lowering.device !== "cpu")
       return lowering.emit("MatMul", [x, lowering.emit("DequantizeLinear", [weights, scales], { axis: { int: 1 } })]);
-    lowering.prepack();
     const { bytes, perStep } = lowerBytes(lowering, [x, sizes], shape[0], signed);
     const zero = lowering.constant({ dtype: "u8", shape: [], data: Uint8Array.of(signed.zero) });
     const product = lowering.emit(
