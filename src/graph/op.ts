@@ -111,7 +111,7 @@ export interface Op<A = unknown> {
   readonly isView?: boolean;
   /** Whether its weights are multiplied with fast on the CPU only in an order of the runtime's own, which costs a copy of them. */
   readonly packs?: boolean;
-  /** The operands in whose memory the value may be put where the op is the last to use them and they are of its shape; default none. */
+  /** The operands in whose memory ONNX Runtime may put the value, where nothing else needs them and they are of its shape; default none (arithmetic has none). */
   readonly inPlace?: readonly number[];
   /** Whether a recomputation takes the value from the first time instead of making it again. */
   readonly isRetained?: boolean;

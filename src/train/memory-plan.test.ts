@@ -12,7 +12,7 @@ const subject = { model, find, trainable, loss, tokens: 1000 };
 const shapesOf = (B: number): ReturnType<MemoryPlanOptions["shapesOf"]> => ({ training: [{ B, T, L: B * T } as never], evaluation: [] });
 const options = { ...subject, batchSize: 1024, accumulate: 2, shapesOf };
 const totalOf = (batchSize: number, recompute: boolean, chunk = 2 ** 19, keep = false): number =>
-  estimateMemory({ ...subject, recompute, keep, chunk, ...shapesOf(batchSize) }).total;
+  estimateMemory({ ...subject, recompute, keep, chunk, accumulate: options.accumulate, ...shapesOf(batchSize) }).total;
 
 describe("an estimate", () => {
   it("adds up, grows with the batch, and shrinks where layers are computed again", () => {
@@ -22,6 +22,11 @@ describe("an estimate", () => {
     expect(optimiser % (4 * trainable.layout.size)).toBe(0);
     expect(totalOf(8, false)).toBeGreaterThan(totalOf(4, false));
     expect(totalOf(1024, true)).toBeLessThan(totalOf(1024, false));
+  });
+
+  it("holds one more gradient where those of several batches are summed", () => {
+    const optimiserOf = (accumulate: number): number => estimateMemory({ ...subject, accumulate, ...shapesOf(4) }).optimiser;
+    expect([2, 3].map((count) => optimiserOf(count) - optimiserOf(1))).toEqual([4 * trainable.layout.size, 4 * trainable.layout.size]);
   });
 
   it("adds programs of several sizes up, because each keeps its memory", () => {
@@ -60,9 +65,9 @@ describe("a plan", () => {
   it("makes values again, then layers, where small batches would cost more", () => {
     // A prime number of rows leaves one row at a time as the only smaller batch.
     const few = { ...options, batchSize: 1021, shapesOf: (B: number) => ({ training: [{ B, T: 8, L: B * 8 } as never], evaluation: [] }) };
-    const once = estimateMemory({ ...subject, recompute: false, keep: false, ...few.shapesOf(1021) }).total;
+    const once = estimateMemory({ ...subject, accumulate: 2, recompute: false, keep: false, ...few.shapesOf(1021) }).total;
     expect(planMemory({ ...few, limit: once })).toMatchObject({ batchSize: 1021, recompute: false, keep: false });
-    const again = estimateMemory({ ...subject, recompute: true, ...few.shapesOf(1021) }).total;
+    const again = estimateMemory({ ...subject, accumulate: 2, recompute: true, ...few.shapesOf(1021) }).total;
     expect(planMemory({ ...few, limit: again })).toMatchObject({ batchSize: 1021, recompute: true });
   });
 

@@ -133,7 +133,7 @@ export const benchTraining = async (base: Base, options: TrainingBenchOptions, p
       ...report(),
       // Last, so that it is in none of the times.
       settings,
-      estimate: estimateMemory({ ...programs, ...shapesOf(settings.batchSize) }),
+      estimate: estimateMemory({ ...programs, ...shapesOf(settings.batchSize), accumulate: settings.accumulate }),
     };
   } finally {
     await backend.dispose();

@@ -136,7 +136,6 @@ export const retained = (value: Tensor): Tensor => node(retainedOp, [value], und
 
 const afterOp: Op<undefined> = {
   name: "after",
-  inPlace: [0],
   infer: ([x, token]) => {
     needFloat32("after", x, token);
     return x;

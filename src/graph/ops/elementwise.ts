@@ -12,11 +12,13 @@ interface Unary {
   readonly value: (x: number) => number;
   readonly grad: (node: Tensor, dy: Tensor) => Tensor;
   readonly lower?: (lowering: Lowering, x: string) => string;
+  /** Whether the runtime may put the result into x's memory. */
+  readonly inPlace?: boolean;
 }
 
-const unary = ({ name, type, value, grad, lower }: Unary): Op<undefined> => ({
+const unary = ({ name, type, value, grad, lower, inPlace }: Unary): Op<undefined> => ({
   name,
-  inPlace: [0],
+  ...(inPlace && { inPlace: [0] }),
   infer: ([x]) => {
     needFloat32(name, x);
     return { dtype: "f32", shape: x.shape };
@@ -48,7 +50,6 @@ interface Binary {
 
 const binary = ({ name, type, value, grad }: Binary): Op<undefined> => ({
   name,
-  inPlace: [0, 1],
   infer: ([a, b]) => {
     needOneType(name, a, b);
     return { dtype: a.dtype, shape: broadcastShape(name, a.shape, b.shape) };
@@ -92,10 +93,17 @@ const logistic = (x: number): number => 1 / (1 + Math.exp(-x));
 const sigmoidOp = unary({
   name: "sigmoid",
   type: "Sigmoid",
+  inPlace: true,
   value: logistic,
   grad: (y, dy) => multiply(dy, multiply(y, subtract(scalar(1), y))),
 });
-const tanhOp = unary({ name: "tanh", type: "Tanh", value: Math.tanh, grad: (y, dy) => multiply(dy, subtract(scalar(1), multiply(y, y))) });
+const tanhOp = unary({
+  name: "tanh",
+  type: "Tanh",
+  inPlace: true,
+  value: Math.tanh,
+  grad: (y, dy) => multiply(dy, subtract(scalar(1), multiply(y, y))),
+});
 
 // erf by its Maclaurin series below 3 and its complement's continued fraction above; float64, error below 1e-12.
 const erfOf = (x: number): number => {
@@ -135,6 +143,7 @@ const siluOp = unary({
 const reluOp = unary({
   name: "relu",
   type: "Relu",
+  inPlace: true,
   value: (x) => Math.max(x, 0),
   grad: (y, dy) => where(equal(y, scalar(0)), scalar(0), dy),
 });

@@ -5,9 +5,6 @@ import { packs } from "./emit.ts";
 
 const bytesOf = ({ dtype, shape }: Tensor): number => sizeOf(shape) * dtypes[dtype].bytes;
 
-/** The tensor in whose memory a value lies. */
-const ownerOf = (tensor: Tensor): Tensor => (tensor.op.isView === true ? ownerOf(tensor.inputs[0]) : tensor);
-
 const isComputed = (tensor: Tensor): boolean => operandsOf(tensor).length > 0;
 
 /**
