@@ -39,6 +39,7 @@ const fed = (each: Case): Record<string, HostTensor> =>
 
 interface How {
   readonly remake?: boolean;
+  readonly piece?: number;
   /** Whether everything is computed again for the gradient. */
   readonly again?: boolean;
 }
@@ -46,7 +47,7 @@ interface How {
 const attended = async (
   each: Case,
   block: number,
-  { remake = true, again = false }: How = {},
+  { remake = true, piece, again = false }: How = {},
 ): Promise<Record<string, readonly number[]>> => {
   const { sees, biased = false, options } = each;
   const documents = input("segments", [B, T], "i32");
@@ -55,7 +56,14 @@ const attended = async (
     "both ways": () => fullMask(documents),
     across: () => fullMask(documents, input("others", [B, S], "i32")),
   }[sees]();
-  const attention = trainingAttention({ positions: documents, maxPositions: T, mask, block, remake });
+  const attention = trainingAttention({
+    positions: documents,
+    maxPositions: T,
+    mask,
+    block,
+    remake,
+    ...(piece !== undefined && { piece }),
+  });
   const given = Object.fromEntries(Object.entries(shapesOf(each)).map(([name, shape]) => [name, input(name, shape)]));
   const { q, k, v, table } = given as Record<keyof typeof numbers, Tensor>;
   const attendedRows = attention.attend(0, q, k, v, biased ? { ...options, positionBias: bucketedBias(table, buckets) } : options); // (B, T, H, D)
@@ -114,6 +122,10 @@ describe.each(cases)("attention with %j", (each) => {
     { block: 1, how: {} },
     { block: 5, how: { remake: false } },
     { block: 5, how: { again: true } },
+    { block: 5, how: { piece: 12 } },
+    { block: 5, how: { piece: 4 } },
+    { block: 3, how: { piece: 5, again: true } },
+    { block: 12, how: { piece: 1 } },
     { block: 5, how: { again: true, remake: false } },
   ])("has the same gradients in other blocks and ways as in one: $block, $how", async ({ block, how }) => {
     const whole = await attended(each, T);

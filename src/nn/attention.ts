@@ -5,22 +5,19 @@ import {
   concat,
   constant,
   matmul,
-  multiply,
-  pad,
   reshape,
   retained,
   scale as scaled,
   slice,
   softmax,
-  subtract,
-  sum,
   transpose,
   withGradient,
   type Tensor,
 } from "../graph/index.ts";
+import { gradientsByBlock, gradientsByPiece, keysOf, shiftOf, weightsOf, type Block } from "./attention-blocks.ts";
 import type { Mask } from "./mask.ts";
 import type { PositionBias } from "./position-bias.ts";
-import { softcap, softcapSlope } from "./softcap.ts";
+import { softcap } from "./softcap.ts";
 
 export interface AttendOptions {
   /** Factor on q·kᵀ. */
@@ -43,111 +40,8 @@ export interface Attention {
   attend(layer: number, q: Tensor, k: Tensor, v: Tensor, options: AttendOptions): Tensor;
 }
 
-const keyAxis = 3;
 const positionAxis = 2;
 const lastAxis = 4; // of cached attention's
-
-/** A block of queries and what it is attended with. */
-interface Block {
-  readonly start: number;
-  readonly end: number;
-  /** The keys that it may see: from the first to before the last. */
-  readonly first: number;
-  readonly last: number;
-  /** (B, K, G·rows, D) */
-  readonly rows: Tensor;
-  /** (B, 1, rows, S) or (B, H, rows, S) */
-  readonly bias: Tensor;
-}
-
-const keysOf = ({ first, last }: Block, x: Tensor): Tensor => slice(x, positionAxis, first, last);
-
-interface Weights {
-  /** softmax(q·kᵀ + bias): (B, K, G·rows, S). */
-  readonly p: Tensor;
-  /** Scores after the cap, of the same shape. */
-  readonly scores: Tensor;
-}
-
-const weightsOf = ({ bias }: Block, q: Tensor, k: Tensor, { scale, cap }: AttendOptions): Weights => {
-  const [B, K, rows] = q.shape;
-  const [, , T, S] = bias.shape;
-  const raw = matmul(q, k, { transposeB: true, alpha: scale });
-  const scores = cap === undefined ? raw : softcap(raw, cap);
-  const p = softmax(add(reshape(scores, [B, (K * rows) / T, T, S]), bias));
-  return { p: reshape(p, [B, K, rows, S]), scores };
-};
-
-/** A sum along one axis of pieces that cover parts of it. */
-interface Sum {
-  readonly from: number;
-  readonly to: number;
-  readonly value: Tensor;
-}
-
-const widened = ({ from, to, value }: Sum, first: number, last: number): Tensor => pad(value, positionAxis, from - first, last - to);
-
-const summed = (sofar: Sum | undefined, term: Sum): Sum => {
-  if (sofar === undefined) return term;
-  const [from, to] = [Math.min(sofar.from, term.from), Math.max(sofar.to, term.to)];
-  return { from, to, value: add(widened(sofar, from, to), widened(term, from, to)) };
-};
-
-/** The first element of x, which is not there before `other` is: what waits for it waits for both. */
-const tokenOf = (x: Tensor, other: Tensor): Tensor => after(slice(reshape(x, [-1]), 0, 0, 1), other);
-
-interface Gradients {
-  /** Of each block's rows, and of its bias where that has a gradient. */
-  readonly rows: readonly Tensor[];
-  readonly biases: readonly Tensor[];
-  /** (B, K, S, D) */
-  readonly k: Tensor;
-  readonly v: Tensor;
-}
-
-/**
- * Gradients of the attended vectors, block by block: each waits for the one before, so that the values of one block exist at a time.
- * dS = P∘(dP − rowsum(dO∘O)) [Dao et al. 2022, eq. 4]: the row sums come from O, not from the larger P.
- */
-const attentionGradients = (
-  dy: Tensor, // (B, T, H, D)
-  o: Tensor, // (B, T, H, D)
-  k: Tensor,
-  v: Tensor,
-  blocks: readonly Block[],
-  options: AttendOptions,
-  kept: readonly Weights[],
-): Gradients => {
-  const { scale, cap } = options;
-  const D = o.shape[3];
-  // Without a copy of their own the runtime would keep the slices of the forward pass.
-  const [keys, values] = kept.length === 0 ? [after(k, dy), after(v, dy)] : [k, v];
-  const inner = transpose(sum(multiply(dy, o), [keyAxis]), [0, 2, 1, 3]); // (B, H, T, 1)
-  const rows: Tensor[] = [];
-  const biases: Tensor[] = [];
-  let both: Sum | undefined; // of keys and values side by side: (B, K, S, 2·D)
-  let token = dy;
-  blocks.forEach((block, index) => {
-    const { start, end, first, last, bias } = block;
-    const [key, value] = [keysOf(block, keys), keysOf(block, values)];
-    const q = kept.length === 0 ? after(block.rows, token) : block.rows;
-    const { p, scores } = kept[index] ?? weightsOf(block, q, key, options);
-    const dBlock = reshape(transpose(slice(dy, 1, start, end), [0, 2, 1, 3]), q.shape);
-    const dO = index === 0 ? dBlock : after(dBlock, token); // (B, K, G·rows, D)
-    const rowSums = reshape(slice(inner, positionAxis, start, end), [...q.shape.slice(0, -1), 1]);
-    const uncapped = multiply(p, subtract(matmul(dO, value, { transposeB: true }), rowSums)); // (B, K, G·rows, S)
-    const ds = cap === undefined ? uncapped : multiply(uncapped, softcapSlope(scores, cap));
-    const dq = reshape(matmul(ds, key, { alpha: scale }), q.shape);
-    const dk = matmul(ds, q, { transposeA: true, alpha: scale });
-    const dv = matmul(p, dO, { transposeA: true });
-    rows.push(dq);
-    if (options.positionBias !== undefined) biases.push(reshape(uncapped, bias.shape));
-    both = summed(both, { from: first, to: last, value: concat([dk, dv], keyAxis) });
-    token = tokenOf(dq, both.value);
-  });
-  const whole = widened(both!, 0, k.shape[positionAxis]);
-  return { rows, biases, k: slice(whole, keyAxis, 0, D), v: slice(whole, keyAxis, D, 2 * D) };
-};
 
 export interface TrainingAttentionOptions {
   /** (B, T) int64. */
@@ -161,6 +55,8 @@ export interface TrainingAttentionOptions {
    * again takes what was attended from the first time, so that weights are made twice in any case.
    */
   readonly remake?: boolean;
+  /** Makes them again for so many keys at a time, for long rows whose gradient will be taken; default for all of a block's at once. */
+  readonly piece?: number;
 }
 
 /** The positions `start … end − 1` of a row: (1, end − start) int64. Within a document they are as far apart as its own. */
@@ -187,7 +83,7 @@ const sharedBiases = () => {
 };
 
 /** Attention over whole sequences, in blocks of queries. */
-export const trainingAttention = ({ positions, maxPositions, mask, block, remake = true }: TrainingAttentionOptions): Attention => {
+export const trainingAttention = ({ positions, maxPositions, mask, block, piece, remake = true }: TrainingAttentionOptions): Attention => {
   const biasOf = sharedBiases();
   const blocksOf = (q: Tensor, K: number, options: AttendOptions): Block[] => {
     const [B, H, T, D] = q.shape;
@@ -216,23 +112,32 @@ export const trainingAttention = ({ positions, maxPositions, mask, block, remake
       const [B, H, , D] = q.shape;
       const blocks = blocksOf(q, k.shape[1], options);
       const weights = blocks.map((each) => weightsOf(each, each.rows, keysOf(each, k), options));
+      const shifts = piece === undefined ? [] : weights.map(shiftOf);
       const parts = blocks.map((each, index) => {
         const o = matmul(weights[index].p, keysOf(each, v)); // (B, K, G·rows, D)
-        return transpose(reshape(o, [B, H, each.end - each.start, D]), [0, 2, 1, 3]);
+        // What the shift is made from would else wait for the gradient.
+        return transpose(reshape(piece === undefined ? o : after(o, shifts[index]), [B, H, each.end - each.start, D]), [0, 2, 1, 3]);
       });
       const whole = concat(parts, 1); // (B, T, H, D)
       const o = remake ? retained(whole) : whole;
-      const kept = remake ? [] : weights;
+      const kept = remake ? [] : [...weights.map(({ p }) => p), ...weights.map(({ scores }) => scores)];
+      const saved = piece === undefined ? kept : [retained(concat(shifts, positionAxis))]; // (B, H, T, 1)
       const count = blocks.length;
       const isBiased = options.positionBias !== undefined;
       return withGradient(
         o,
         [k, v, ...blocks.map(({ rows }) => rows), ...(isBiased ? blocks.map(({ bias }) => bias) : [])],
-        [o, ...kept.map(({ p }) => p), ...kept.map(({ scores }) => scores)],
-        (dy, [key, value, ...rest], [output, ...saved]) => {
+        [o, ...saved],
+        (dy, [keys, values, ...rest], [output, ...found]) => {
           const seen = blocks.map((each, index) => ({ ...each, rows: rest[index], bias: rest[count + index] ?? each.bias }));
-          const again = kept.map((_each, index) => ({ p: saved[index], scores: saved[count + index] }));
-          const { k: dk, v: dv, rows, biases } = attentionGradients(dy, output, key, value, seen, options, again);
+          const attended = { dy, o: output, keys, values, blocks: seen, options };
+          const kept = remake ? [] : blocks.map((_each, index) => ({ p: found[index], scores: found[count + index] }));
+          const {
+            k: dk,
+            v: dv,
+            rows,
+            biases,
+          } = piece === undefined ? gradientsByBlock(attended, kept) : gradientsByPiece(attended, found[0], piece);
           return [dk, dv, ...rows, ...biases];
         },
       );

@@ -15,9 +15,12 @@ export interface TokenInputs {
 }
 
 const recomputeFrom = 1024;
-// Half as many queries would save a little more of the masked half and cost twice as many ops; long rows have that many blocks at most.
+// Half as many queries would save a little more of the masked half and cost twice as many ops; very long rows have that many blocks at most.
 const queriesPerBlock = 128;
-const mostBlocks = 32;
+// From here on the gradient makes attention weights again for a piece of the keys at a time, which costs shorter rows more than it saves.
+const longFrom = 2048;
+const longQueriesPerBlock = 256;
+const mostBlocks = 16;
 // Logits of a chunk stay within 32 MB.
 const chunkElements = 1 << 23;
 
@@ -32,10 +35,14 @@ export const tokenInputs = ({ B, T }: StepShape, prefix = ""): TokenInputs => ({
   segments: input(`${prefix}segments`, [B, T], "i32"),
 });
 
-const attentionOf = ({ positions }: TokenInputs, mask: Mask, remake: boolean): Attention => {
+const attentionOf = ({ positions }: TokenInputs, mask: Mask, remake: boolean, isTrained: boolean): Attention => {
   const T = positions.shape[1];
-  const block = queriesPerBlock * Math.ceil(T / (queriesPerBlock * mostBlocks));
-  return trainingAttention({ positions: cast(positions, "i64"), maxPositions: T, mask, block, remake });
+  const isLong = T >= longFrom;
+  const least = isLong ? longQueriesPerBlock : queriesPerBlock;
+  const block = least * Math.ceil(T / (least * mostBlocks));
+  // A quarter of the keys, as masks cut them.
+  const pieces = isLong && remake && isTrained ? { piece: Math.max(2 * block, Math.ceil(T / 4)) } : {};
+  return trainingAttention({ positions: cast(positions, "i64"), maxPositions: T, mask, block, remake, ...pieces });
 };
 
 /** Final hidden states of rows under some modules: (B·T, D). Several passes may read the same inputs. Encoder–decoders read a source as well. */
@@ -53,12 +60,12 @@ export const hiddenStates = (
   return model.forward(modules, {
     ids: tokens.ids,
     ...(tokens.types && { types: tokens.types }),
-    attention: attentionOf(tokens, model.mask(tokens.segments), remake),
+    attention: attentionOf(tokens, model.mask(tokens.segments), remake, differentiable),
     ...(source && {
       source: {
         ids: source.ids,
-        attention: attentionOf(source, fullMask(source.segments), remake),
-        cross: attentionOf(tokens, fullMask(tokens.segments, source.segments), remake),
+        attention: attentionOf(source, fullMask(source.segments), remake, differentiable),
+        cross: attentionOf(tokens, fullMask(tokens.segments, source.segments), remake, differentiable),
       },
     }),
     recompute,
