@@ -126,7 +126,7 @@ export const machineOptions = {
     .enum(precisionNames)
     .default("fp32")
     .describe(
-      "precision of the frozen weights, prepared once per model: int8 trains about 1.5 times as fast, int4 the smallest, nf4 as in QLoRA",
+      "precision of the frozen weights, prepared once per model: int8 trains about 1.7 times as fast, int4 the smallest, nf4 as in QLoRA",
     )
     .meta(machine),
   device: z.enum(["cpu", "webgpu", "cuda"]).default("cpu").describe("where programs run").meta(machine),
