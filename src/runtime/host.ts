@@ -1,7 +1,21 @@
 /** @file Checks that backends share: what is fed, kept and stored fits the program, before anything runs. */
-import type { Graph, TensorType } from "../graph/index.ts";
+import type { Graph, Tensor, TensorType } from "../graph/index.ts";
 import { dtypes, LowrankError, sizeOf, type HostTensor } from "../util/index.ts";
 import type { Feed, Resident, RunOptions, Store } from "./backend.ts";
+
+/** The types of what a program reads and returns. */
+export interface Signature {
+  readonly inputs: ReadonlyMap<string, TensorType>;
+  readonly outputs: Readonly<Record<string, TensorType>>;
+}
+
+const typeOf = ({ dtype, shape }: Tensor): TensorType => ({ dtype, shape });
+
+/** A program's signature alone, so that whoever keeps it does not keep the program. */
+export const signatureOf = ({ inputs, outputs }: Graph): Signature => ({
+  inputs: new Map([...inputs].map(([name, tensor]) => [name, typeOf(tensor)])),
+  outputs: Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, typeOf(tensor)])),
+});
 
 export const isResident = (feed: Feed): feed is Resident => "id" in feed;
 
@@ -22,7 +36,7 @@ export const checkHost = (what: string, { dtype, shape, data }: HostTensor): voi
   if (data.length !== sizeOf(shape)) refuse(`${what} has ${data.length} values where its shape takes ${sizeOf(shape)}.`);
 };
 
-const checkFeeds = ({ inputs }: Graph, feeds: Readonly<Record<string, Feed>>): void => {
+const checkFeeds = ({ inputs }: Signature, feeds: Readonly<Record<string, Feed>>): void => {
   for (const [name, type] of inputs) {
     const feed = feeds[name];
     if (feed === undefined) return refuse(`The input "${name}" is not fed.`);
@@ -72,7 +86,7 @@ export const checkCopy = (from: Resident, into: Resident, axis: number): void =>
 };
 
 /** Throws `invalid-argument` for what is fed, kept or stored and does not fit the program. */
-export const checkRun = (graph: Graph, feeds: Readonly<Record<string, Feed>>, options: RunOptions): void => {
+export const checkRun = (graph: Signature, feeds: Readonly<Record<string, Feed>>, options: RunOptions): void => {
   const { keep = [], store = [], lend = [], into = {} } = options;
   checkFeeds(graph, feeds);
   const stays = new Set([...keep, ...store.map(({ output }) => output)]);

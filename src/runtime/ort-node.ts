@@ -4,7 +4,7 @@ import { emitOnnx } from "../onnx/index.ts";
 import type { HostTensor } from "../util/index.ts";
 import { program, scalar, type Graph } from "../graph/index.ts";
 import type { Backend, CompileOptions, Executable, Feed, Resident } from "./backend.ts";
-import { checkCopy, checkHost, checkRun, checkWrite, compact, isResident } from "./host.ts";
+import { checkCopy, checkHost, checkRun, checkWrite, compact, isResident, signatureOf } from "./host.ts";
 import type { Device } from "./device.ts";
 import { startEngine } from "./ort-thread.ts";
 
@@ -44,10 +44,11 @@ export const ortBackend = ({ device = "cpu", threads = availableParallelism() }:
   let disposed = false;
   const compile = async (graph: Graph, compileOptions: CompileOptions = {}): Promise<Executable> => {
     const session = await call("compile", emitOnnx(graph, device), compileOptions);
+    const signature = signatureOf(graph);
     const told = new Map<string, number>();
     return {
       run: async (feeds, options = {}) => {
-        checkRun(graph, feeds, options);
+        checkRun(signature, feeds, options);
         const { lend = [], into = {} } = options;
         const [sent, memory] = [
           newFeeds(feeds, told),
