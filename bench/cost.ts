@@ -73,12 +73,19 @@ const series = (names: readonly string[], xs: readonly number[], value: (step: S
     }),
   }));
 
-const ranks = series(
-  ["fp32", "int8"],
-  [4, 16, 64, 256],
-  (step) => step.tokensPerSecond,
-  (rank) => `--batch-size 4 --seq-length 256 --steps 3 --rank ${rank}`,
-);
+const speeds = (): Line[] =>
+  series(
+    ["fp32", "int8"],
+    [4, 16, 64, 256],
+    (step) => step.tokensPerSecond,
+    (rank) => `--batch-size 4 --seq-length 256 --steps 3 --rank ${rank}`,
+  );
+// A machine may be slower for a minute, so that each point has two turns, far apart.
+const [once, again] = [speeds(), speeds()];
+const ranks = once.map(({ name, points }, line) => ({
+  name,
+  points: points.map(([x, y], index) => [x, Math.max(y, again[line].points[index][1])] as const),
+}));
 const lengths = series(
   ["int8"],
   [256, 512, 1024, 2048, 4096, 8192],
@@ -108,7 +115,7 @@ Written by \`bench/cost.ts\`: ${shape} (random weights), AdamW included, two thr
 
 ![tokens per second over rank](cost-rank.svg)
 
-${table("rank (4 × 256): tokens/s", ranks)}
+${table("rank (4 × 256): tokens/s, the better of two turns", ranks)}
 
 ![memory over length](cost-length.svg)
 
