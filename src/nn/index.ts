@@ -17,4 +17,4 @@ export { bucketedBias, type PositionBias } from "./position-bias.ts";
 export { recomputed } from "./recompute.ts";
 export { roundedRope, ropeTables, ropeWith, turn, type Rope, type RopeSettings, type RopeTables } from "./rope.ts";
 export { softcap } from "./softcap.ts";
-export { precisions, roundedModule, withoutParts, type Precision, type PrecisionName } from "./precision/precision.ts";
+export { enoughTokensOf, precisions, roundedModule, withoutParts, type Precision, type PrecisionName } from "./precision/precision.ts";

@@ -230,11 +230,14 @@ export const emitOnnx = (graph: Graph, device: Lowering["device"] = "cpu"): Onnx
   const names = new Map<Tensor, string>();
   for (const [name, pieces] of cut)
     pieces.forEach(({ tensor }, index) => names.set(tensor, lowering.input(cutParts[name][index].name, tensor)));
+  // A vector that comes in parts is not there, nor what lies between it and them.
   const leftOut = new Set([...cut.keys()].map((name) => graph.inputs.get(name)!));
   for (const tensor of graph.order) {
-    // So is what lies between a vector and its parts.
-    if (!names.has(tensor) && operandsOf(tensor).some((operand) => leftOut.has(operand))) leftOut.add(tensor);
     if (names.has(tensor) || leftOut.has(tensor)) continue;
+    if (operandsOf(tensor).some((operand) => leftOut.has(operand))) {
+      leftOut.add(tensor);
+      continue;
+    }
     names.set(
       tensor,
       tensor.op.onnx(

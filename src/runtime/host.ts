@@ -1,5 +1,5 @@
 /** @file Checks that backends share: what is fed, kept and stored fits the program, before anything runs. */
-import type { Graph, Tensor, TensorType } from "../graph/index.ts";
+import { sameShape, type Graph, type Tensor, type TensorType } from "../graph/index.ts";
 import { dtypes, LowrankError, sizeOf, type HostTensor } from "../util/index.ts";
 import type { Feed, Resident, RunOptions, Store } from "./backend.ts";
 
@@ -22,8 +22,7 @@ export const isResident = (feed: Feed): feed is Resident => "id" in feed;
 const typeText = ({ dtype, shape }: TensorType): string => `${dtype} [${shape.join(", ")}]`;
 
 // A step of generation has hundreds of feeds, so that texts are made where they are needed only.
-const isOfType = (found: TensorType, { dtype, shape }: TensorType): boolean =>
-  found.dtype === dtype && found.shape.length === shape.length && shape.every((size, axis) => found.shape[axis] === size);
+const isOfType = (found: TensorType, { dtype, shape }: TensorType): boolean => found.dtype === dtype && sameShape(found.shape, shape);
 
 const refuse = (what: string): never => {
   throw new LowrankError("invalid-argument", what);
@@ -97,7 +96,7 @@ export const checkRun = (graph: Signature, feeds: Readonly<Record<string, Feed>>
   for (const [name, memory] of Object.entries(into)) {
     const type = graph.outputs[name];
     if (type === undefined || stays.has(name)) refuse(`The program returns no output "${name}" that could be written into memory.`);
-    if (typeText(memory) !== typeText(type)) refuse(`The output "${name}" is ${typeText(type)}, its memory ${typeText(memory)}.`);
+    if (!isOfType(memory, type)) refuse(`The output "${name}" is ${typeText(type)}, its memory ${typeText(memory)}.`);
     checkHost(`The memory of "${name}"`, memory);
   }
 };
@@ -108,3 +107,8 @@ export const compact = ({ dtype, shape, data }: HostTensor): HostTensor => ({
   shape,
   data: data.byteLength === data.buffer.byteLength ? data : new dtypes[dtype].array(data as never),
 });
+
+/** The buffers that tensors lie in, each once, as what is to move to another thread. */
+export const buffersOf = (tensors: readonly HostTensor[]): ArrayBuffer[] => [
+  ...new Set(tensors.map(({ data }) => data.buffer as ArrayBuffer)),
+];

@@ -4,7 +4,7 @@ import { emitOnnx } from "../onnx/index.ts";
 import type { HostTensor } from "../util/index.ts";
 import { program, scalar, type Graph } from "../graph/index.ts";
 import type { Backend, CompileOptions, Executable, Feed, Resident } from "./backend.ts";
-import { checkCopy, checkHost, checkRun, checkWrite, compact, isResident, signatureOf } from "./host.ts";
+import { buffersOf, checkCopy, checkHost, checkRun, checkWrite, compact, isResident, signatureOf } from "./host.ts";
 import type { Device } from "./device.ts";
 import { startEngine } from "./ort-thread.ts";
 
@@ -28,8 +28,6 @@ const newFeeds = (feeds: Readonly<Record<string, Feed>>, told: Map<string, numbe
   }
   return news;
 };
-
-const buffersOf = (tensors: readonly HostTensor[]): ArrayBuffer[] => [...new Set(tensors.map(({ data }) => data.buffer as ArrayBuffer))];
 
 /**
  * A backend on ONNX Runtime.

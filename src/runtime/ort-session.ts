@@ -100,6 +100,11 @@ export const createEngine = (options: EngineOptions): Engine => {
     wrappers.set(tensor, wrapper);
     return wrapper;
   };
+  /** Puts a tensor among those of a run, by the names that the model has for it or for its parts. */
+  const lay = (run: Record<string, Tensor | null>, name: string, tensor: HostTensor, parts: readonly Part[] | undefined): void => {
+    if (parts === undefined) run[name] = wrapped(tensor);
+    else for (const [part, value] of split(tensor, parts)) run[part] = value;
+  };
   let next = 1;
   return {
     upload: residents.add,
@@ -145,10 +150,8 @@ export const createEngine = (options: EngineOptions): Engine => {
       const { staying } = compiled;
       const inputs: Record<string, Tensor> = { ...compiled.fed };
       const { inputs: cut, outputs: joined } = compiled.parts;
-      const put = (name: string, tensor: HostTensor): void => {
-        if (cut[name] === undefined) inputs[name] = wrapped(tensor);
-        else for (const [part, value] of split(tensor, cut[name])) inputs[part] = value;
-      };
+      const put = (name: string, tensor: HostTensor): void => lay(inputs, name, tensor, cut[name]);
+      // First, as the other thread counts them as told whatever fails below.
       for (const [name, feed] of Object.entries(feeds)) if (isResident(feed)) staying.set(name, feed);
       for (const [name, feed] of Object.entries(feeds)) if (!isResident(feed)) put(name, feed);
       for (const { into } of run.store ?? []) residents.get(into);
@@ -156,9 +159,7 @@ export const createEngine = (options: EngineOptions): Engine => {
       if (compiled.needsZero) inputs[zeroInput] = new Tensor("float32", new Float32Array(1), [1]);
       const memory = memoryOf(joined, run.into);
       const fetches: Record<string, Tensor | null> = Object.fromEntries(compiled.session.outputNames.map((name) => [name, null]));
-      for (const [name, tensor] of Object.entries(memory))
-        if (joined[name] === undefined) fetches[name] = ortTensor(tensor);
-        else for (const [part, value] of split(tensor, joined[name])) fetches[part] = value;
+      for (const [name, tensor] of Object.entries(memory)) lay(fetches, name, tensor, joined[name]);
       const outputs = await compiled.session.run(inputs, fetches).catch((error: unknown) => {
         throw backendError("ONNX Runtime failed to run the program", error);
       });

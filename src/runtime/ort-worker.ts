@@ -1,6 +1,7 @@
 /** @file The worker thread's side of `ort-thread.ts`: takes numbered calls, runs them on engines, posts results back. */
 import { parentPort } from "node:worker_threads";
 import { LowrankError, messageOf, type HostTensor } from "../util/index.ts";
+import { buffersOf } from "./host.ts";
 import { createEngine, type Engine, type EngineOptions } from "./ort-session.ts";
 
 /** A call by the name of an engine's method; the arguments are cloned or moved. */
@@ -20,10 +21,8 @@ export type Reply =
 const engines = new Map<number, Engine>();
 const port = parentPort!;
 
-const buffersOf = (value: unknown): ArrayBuffer[] => {
-  const hosts = (value as { hosts?: Record<string, HostTensor> } | undefined)?.hosts ?? {};
-  return [...new Set(Object.values(hosts).map(({ data }) => data.buffer as ArrayBuffer))];
-};
+const movedOf = (value: unknown): ArrayBuffer[] =>
+  buffersOf(Object.values((value as { hosts?: Record<string, HostTensor> } | undefined)?.hosts ?? {}));
 
 const engineOf = ({ engine: number, options }: Call): Engine => {
   const engine = engines.get(number) ?? createEngine(options);
@@ -37,7 +36,7 @@ const answer = async (call: Call): Promise<void> => {
     const engine = engineOf(call);
     const value: unknown = await (engine[method] as (...values: readonly unknown[]) => unknown)(...parameters);
     if (method === "dispose") engines.delete(call.engine);
-    port.postMessage({ id, value } satisfies Reply, buffersOf(value));
+    port.postMessage({ id, value } satisfies Reply, movedOf(value));
   } catch (error) {
     const code = LowrankError.is(error) ? error.code : "backend-failed";
     port.postMessage({ id, error: { code, message: messageOf(error) } } satisfies Reply);

@@ -3,6 +3,7 @@ import type { BatchPlan } from "../data/index.ts";
 import { LowrankError } from "../util/index.ts";
 import { chunkOf } from "./forward.ts";
 import type { Loss, MemorySettings, StepShape } from "./losses/loss.ts";
+import { inPassesOf, passSizes } from "./passes.ts";
 import { shapeKey } from "./programs.ts";
 import { estimateMemory, type MemoryEstimate, type MemoryOptions } from "./memory.ts";
 
@@ -62,10 +63,9 @@ const spread = (values: readonly number[], most: number): readonly number[] =>
     : Array.from({ length: most }, (_, index) => values[Math.round((index * (values.length - 1)) / (most - 1))]);
 
 const candidatesOf = (options: MemoryPlanOptions): Candidate[] => {
-  const { batchSize, accumulate, shapesOf, recompute, keep, loss } = options;
-  const divisors = Array.from({ length: batchSize }, (_, index) => index + 1).filter((rows) => batchSize % rows === 0);
+  const { shapesOf, recompute, keep } = options;
   // An estimate takes a while, and numbers with many divisors have them close together.
-  const micro = loss.spansBatch === true ? [batchSize] : spread(divisors, mostSizes);
+  const micro = spread(passSizes(options), mostSizes);
   const wholeChunk = chunkOf(options);
   const chunks = chunkDivisors.map((divisor) => wholeChunk / divisor).filter((chunk) => chunk >= Math.min(smallestChunk, wholeChunk));
   return micro.flatMap((rows) => {
@@ -76,8 +76,7 @@ const candidatesOf = (options: MemoryPlanOptions): Candidate[] => {
     );
     return ways.flatMap((way) =>
       chunks.map((chunk, index) => ({
-        batchSize: rows,
-        accumulate: (accumulate * batchSize) / rows,
+        ...inPassesOf(rows, options),
         ...way,
         chunk,
         slowdown: fewTokens * (way.recompute ? recomputing : 1) * (way.keep ? keeping : 1) * (1 + slowdownOfChunk * index),

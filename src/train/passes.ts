@@ -12,16 +12,20 @@ export interface PassOptions {
   readonly enoughTokens?: number;
 }
 
+/** The rows that a pass may have, fewest first: those that divide a batch, or the whole batch where a loss sees it together. */
+export const passSizes = ({ batchSize, loss }: Pick<PassOptions, "batchSize" | "loss">): readonly number[] =>
+  loss.spansBatch === true
+    ? [batchSize]
+    : Array.from({ length: batchSize }, (_, index) => index + 1).filter((rows) => batchSize % rows === 0);
+
+/** The same update in passes of so many rows. */
+export const inPassesOf = (
+  rows: number,
+  { batchSize, accumulate }: Pick<PassOptions, "batchSize" | "accumulate">,
+): Pick<PassOptions, "batchSize" | "accumulate"> => ({ batchSize: rows, accumulate: (accumulate * batchSize) / rows });
+
 /** The fewest rows, of those that divide a batch, whose passes still have enough tokens: what a pass holds at once grows with it, and more gains nothing. */
-export const cutIntoPasses = ({
-  batchSize,
-  accumulate,
-  loss,
-  tokensPerRow,
-  enoughTokens = Infinity,
-}: PassOptions): Pick<PassOptions, "batchSize" | "accumulate"> => {
-  if (loss.spansBatch === true) return { batchSize, accumulate };
-  const divisors = Array.from({ length: batchSize }, (_, index) => index + 1).filter((rows) => batchSize % rows === 0);
-  const rows = divisors.find((each) => each * tokensPerRow >= enoughTokens) ?? batchSize;
-  return { batchSize: rows, accumulate: (accumulate * batchSize) / rows };
+export const cutIntoPasses = (options: PassOptions): Pick<PassOptions, "batchSize" | "accumulate"> => {
+  const { batchSize, tokensPerRow, enoughTokens = Infinity } = options;
+  return inPassesOf(passSizes(options).find((rows) => rows * tokensPerRow >= enoughTokens) ?? batchSize, options);
 };

@@ -4,7 +4,7 @@ import { fingerprint, planBatches, type Dataset, type EpochOptions } from "../da
 import { copyCompanions, makeFolder, tensorSources, writeCheckpoint } from "../formats/index.ts";
 import { saveAdapter, type StoredAdapter } from "../lora/index.ts";
 import { storedTensors, storedValues, type Base, type Model } from "../models/index.ts";
-import { precisions, viewOf, type Precision } from "../nn/index.ts";
+import { enoughTokensOf, viewOf } from "../nn/index.ts";
 import type { Backend } from "../runtime/index.ts";
 import { LowrankError, messageOf, sizeOf, type HostTensor } from "../util/index.ts";
 import { linkedCheckpoint, listCheckpoints } from "./checkpoint-folders.ts";
@@ -208,13 +208,11 @@ const planOfMemory = <Example>({ subject, settings, loss, data, heldOut }: RunOp
   });
 };
 
-const precisionOf = (subject: Subject): Precision | undefined =>
-  subject.method === "pretrain" || subject.base.precision === undefined ? undefined : precisions[subject.base.precision];
-
 /** The settings of a run that no limit is set to. */
 const passesOf = <Example>({ subject, settings, loss, data }: RunOptions<Example>): Pick<RunSettings, "batchSize" | "accumulate"> => {
+  const enoughTokens = enoughTokensOf(subject.method === "pretrain" ? undefined : subject.base.precision);
   const tokensPerRow = settings.pack ? settings.sequenceLength : data.report.tokens / data.examples.length;
-  return cutIntoPasses({ ...settings, loss, tokensPerRow, enoughTokens: precisionOf(subject)?.enoughTokens });
+  return cutIntoPasses({ ...settings, loss, tokensPerRow, enoughTokens });
 };
 
 const prefixed = (prefix: string, settings: object): Record<string, unknown> =>

@@ -1,7 +1,7 @@
 /** @file Measures whole training steps on random tokens: forward, backward, clipping, AdamW. It prints nothing. */
 import { loraConfig, planAdapter, startAdapter } from "../../lora/index.ts";
 import { storedTensors, type Base } from "../../models/index.ts";
-import { precisions } from "../../nn/index.ts";
+import { enoughTokensOf } from "../../nn/index.ts";
 import { checkDevice, ortBackend, type OrtOptions } from "../../runtime/index.ts";
 import {
   adamw,
@@ -90,7 +90,7 @@ export const benchTraining = async (base: Base, options: TrainingBenchOptions, p
     const shapesOf = (rows: number) => ({ training: [nextToken.shapeOf(batchOf(rows, 0))], evaluation: [] });
     const step = { model, find: storedTensors(base), trainable: trainableAdapter(model, stored), loss: nextToken, tokens: 0 };
     const given = { batchSize, accumulate: 1, ...memorySettings(options) };
-    const { enoughTokens } = base.precision === undefined ? {} : precisions[base.precision];
+    const enoughTokens = enoughTokensOf(base.precision);
     const passes = { ...given, ...cutIntoPasses({ ...given, loss: nextToken, tokensPerRow: sequenceLength, enoughTokens }) };
     const settings = memoryLimit === undefined ? passes : settingsIn(planMemory({ ...step, ...given, limit: memoryLimit, shapesOf }));
     const programs = { ...step, ...memorySettings(settings) };

@@ -32,6 +32,9 @@ export const precisions = { int8, int4, nf4 } satisfies Record<string, Precision
 
 export type PrecisionName = keyof typeof precisions;
 
+/** Tokens from which on a longer pass is no faster over weights in a form, or in float32 without one. */
+export const enoughTokensOf = (form: PrecisionName | undefined): number | undefined => form && precisions[form].enoughTokens;
+
 const partNames = Object.values(precisions).flatMap(({ shapes }) => Object.keys(shapes(1, 1)));
 
 /** Finds tensors as `find` does, without the parts of modules whose weight is not the stored one. */
